@@ -1,0 +1,7 @@
+export { defineChannels, type Channel, type ChannelDeclaration, type ChannelDeclarations, type Channels, type Outgoing } from './channels.ts'
+export { createSealer, type SealedMessage, type Sealer, type SealerOptions, type SealOptions } from './seal.ts'
+export { createOpener, type OpenedMessage, type Opener, type OpenerOptions, type OpenOptions } from './open.ts'
+export { opened, type Opened } from './opened.ts'
+export type { RecipientDirectory, RecipientKey } from './recipient.ts'
+export type { Identity, IdentityState, IdentityStore, Tombstone, UnwrapRequest } from './identity.ts'
+export { type AnySealbusError, isSealbusError, SealbusError, type SealbusErrorCode } from './errors.ts'
