@@ -14,7 +14,10 @@ export interface UnwrapRequest {
   readonly signal?: AbortSignal
 }
 
-/** Where a key stands in its life. `revoked` and `pending` keys do not open; `retiring` and `archived` ones do. */
+/**
+ * Where a key stands in its life. All but `revoked` keys open messages; only `active` ones are published.
+ * A `pending` key opens too, because another instance may have published it a moment earlier.
+ */
 export type IdentityState = 'pending' | 'active' | 'retiring' | 'archived' | 'revoked'
 
 /** A service's private half. `unwrap` is its only private operation, so that a KMS or HSM can stand behind it. */

@@ -1,7 +1,18 @@
-import type { Channels } from './channels.ts'
-import type { IdentityStore } from './identity.ts'
-import type { Opened } from './opened.ts'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
+import type { Channel, Channels } from './channels.ts'
+import { SYSTEM_CLOCK } from './clock.ts'
+import { decompress } from './compression.ts'
+import { decryptContent } from './content.ts'
+import { type ContentKey, contentKey as createContentKey, createContentKeyCache } from './content-key-cache.ts'
+import { checkContext } from './context.ts'
+import { decodeEnvelope, type Envelope, fullContentType, looksSealed } from './envelope.ts'
+import { type Candidate, createEntryFinder } from './entry.ts'
 import { SealbusError } from './errors.ts'
+import type { IdentityStore } from './identity.ts'
+import { LIMITS } from './limits.ts'
+import { refused } from './malformed.ts'
+import { type Opened, rememberEnvelope } from './opened.ts'
+import { createUnwrapping } from './unwrapping.ts'
 
 /** Where the message was found; compared with what it says of itself. */
 export interface OpenOptions {
@@ -48,6 +59,125 @@ export interface OpenerOptions {
   readonly realm?: string
 }
 
-export function createOpener(_options: OpenerOptions): Opener {
-  throw new SealbusError('ERR_SEALBUS_CLOSED', 'not built yet')
+export function createOpener({ name, identities, channels, realm }: OpenerOptions): Opener {
+  if (typeof name !== 'string' || name === '') throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', '`name` is this service as a recipient')
+  const cache = createContentKeyCache(SYSTEM_CLOCK)
+  const finder = createEntryFinder(name, identities, SYSTEM_CLOCK)
+  const unwrapping = createUnwrapping()
+  const counts = new Map<string, { sealed: number; plain: number }>()
+  let closed = false
+
+  /** Everything before a private key is touched. */
+  const read = (given: Uint8Array, { channel: channelName }: OpenOptions): { bytes: Buffer; channel: Channel; envelope: Envelope } => {
+    if (closed) throw closedError()
+    const channel = channels.get(channelName)
+    const bytes = Buffer.isBuffer(given) ? given : Buffer.from(given.buffer, given.byteOffset, given.byteLength)
+    if (!looksSealed(bytes)) throw new SealbusError('ERR_SEALBUS_NOT_SEALED', `a message on channel ${JSON.stringify(channelName)} is not sealed`)
+    const envelope = decodeEnvelope(bytes)
+    if (!envelope.native && !channel.foreign) throw refused('it is no Sealbus message, and its channel does not accept `foreign` ones')
+    return { bytes, channel, envelope }
+  }
+
+  /** Decrypts with one candidate's key; undefined for every cryptographic failure, after the same work. */
+  const decrypt = (envelope: Envelope, { contentKey }: Unwrapped): Buffer | undefined => {
+    const committed = !envelope.native || timingSafeEqual(contentKey.commitment, envelope.native.commitment)
+    const content = decryptContent(envelope.enc, contentKey.key, envelope.iv, envelope.aad, envelope.ciphertext, envelope.tag)
+    return content !== null && committed ? content : undefined
+  }
+
+  const finish = (message: ReturnType<typeof read>, options: OpenOptions, { candidate, contentKey, cached }: Unwrapped, content: Buffer): OpenedMessage => {
+    const { bytes, channel, envelope } = message
+    if (!cached) cache.add(candidate.digest, candidate.identity, contentKey)
+    const context = envelope.native?.context
+    if (context) checkContext(context, { channel, realm, key: options.key, headers: options.headers })
+    const plaintext = context?.compression ? decompress(context.compression, content) : content
+    if (plaintext.length > LIMITS.payloadBytes) throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `the payload has ${plaintext.length} bytes, more than ${LIMITS.payloadBytes}`)
+    rememberEnvelope(bytes, { channel: channel.name, id: context?.id })
+    return {
+      plaintext,
+      contentType: envelope.cty === undefined ? undefined : fullContentType(envelope.cty),
+      contentEncoding: context?.contentEncoding,
+      id: context?.id,
+      time: context && new Date(context.iat * 1_000),
+      channel: channel.name,
+      kid: candidate.identity.kid,
+      sender: undefined,
+      inReplyTo: context?.inReplyTo,
+      envelope: bytes,
+    }
+  }
+
+  /** The cached key, or one that is known to be of no use; undefined when the identity must be asked. */
+  const withoutUnwrap = (candidate: Candidate): Unwrapped | undefined => {
+    const known = cache.get(candidate.digest, candidate.identity)
+    if (known) return { candidate, contentKey: known, cached: true }
+    return cache.hasFailed(candidate.digest) ? { candidate, contentKey: randomContentKey(candidate), cached: true } : undefined
+  }
+
+  const afterUnwrap = (candidate: Candidate, contentKey: ContentKey | null): Unwrapped => {
+    if (contentKey) return { candidate, contentKey, cached: false }
+    cache.addFailed(candidate.digest)
+    return { candidate, contentKey: randomContentKey(candidate), cached: true }
+  }
+
+  const openSync = (given: Uint8Array, options: OpenOptions): OpenedMessage => {
+    const message = read(given, options)
+    for (const candidate of finder.find(message.envelope)) {
+      const unwrapped = withoutUnwrap(candidate) ?? afterUnwrap(candidate, unwrapping.now(candidate))
+      const content = decrypt(message.envelope, unwrapped)
+      if (content) return finish(message, options, unwrapped, content)
+    }
+    throw decryptFailed()
+  }
+
+  const open: Opener['open'] = async (given, options) => {
+    const message = read(given, options)
+    const { signal } = options
+    for (const candidate of await finder.findAfterRefresh(message.envelope)) {
+      const unwrapped = withoutUnwrap(candidate) ?? afterUnwrap(candidate, await unwrapping.later(candidate, signal))
+      if (closed) throw closedError()
+      const content = decrypt(message.envelope, unwrapped)
+      if (content) return finish(message, options, unwrapped, content)
+    }
+    throw decryptFailed()
+  }
+
+  const close = (): void => {
+    closed = true
+    cache.clear()
+  }
+
+  return {
+    name,
+    channels,
+    isPlain(bytes, { channel: channelName, contentType }): boolean {
+      const channel = channels.get(channelName)
+      const sealed = !channel.plaintext && (channel.accept === 'sealed' || looksSealed(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), contentType))
+      const count = counts.get(channelName) ?? { sealed: 0, plain: 0 }
+      counts.set(channelName, count)
+      count[sealed ? 'sealed' : 'plain']++
+      return !sealed
+    },
+    open,
+    openSync,
+    counts: () => Object.fromEntries([...counts].map(([channel, count]) => [channel, { ...count }])),
+    close,
+    [Symbol.dispose]: close,
+  }
 }
+
+interface Unwrapped {
+  readonly candidate: Candidate
+  readonly contentKey: ContentKey
+  /** Whether it must not be entered into the cache: it is there, or it is a random stand-in. */
+  readonly cached: boolean
+}
+
+/** RFC 7516 §11.5: a failed unwrap goes on with a random key, so that it takes the same course as a wrong tag. */
+function randomContentKey({ contentKeySize, request }: Candidate): ContentKey {
+  return createContentKey(randomBytes(contentKeySize), request.enc)
+}
+
+/** The one failure for all cryptographic causes. */
+const decryptFailed = (): SealbusError => new SealbusError('ERR_SEALBUS_DECRYPT_FAILED', 'the message cannot be decrypted: it was changed, or not sealed for this key')
+const closedError = (): SealbusError => new SealbusError('ERR_SEALBUS_CLOSED', 'the opener is closed')

@@ -1,7 +1,17 @@
-import type { Channels } from './channels.ts'
-import type { ContentEncryption } from './algorithms.ts'
-import type { RecipientDirectory } from './recipient.ts'
-import { SealbusError } from './errors.ts'
+import { types } from 'node:util'
+import { type ContentEncryption, contentEncryption, DEFAULT_ENC } from './algorithms.ts'
+import { type Channel, type Channels, checkRecipients } from './channels.ts'
+import { SYSTEM_CLOCK } from './clock.ts'
+import { compress } from './compression.ts'
+import { encryptContent } from './content.ts'
+import { createContentKeys, type SessionBounds } from './content-key.ts'
+import { bindHeaders, encodeContext, hashRecordKey } from './context.ts'
+import { encodeEnvelope, encodeProtected, envelopeContentType, looksSealed } from './envelope.ts'
+import { isSealbusError, SealbusError } from './errors.ts'
+import { LIMITS } from './limits.ts'
+import { openedEnvelope } from './opened.ts'
+import { createRandomSource } from './random.ts'
+import type { RecipientDirectory, RecipientKey } from './recipient.ts'
 
 /** Facts about the message to seal. */
 export interface SealOptions {
@@ -79,6 +89,178 @@ export interface SealerOptions {
   readonly serialization?: 'general' | 'compact'
 }
 
-export function createSealer(_options: SealerOptions): Sealer {
-  throw new SealbusError('ERR_SEALBUS_CLOSED', 'not built yet')
+export function createSealer(options: SealerOptions): Sealer {
+  const { directory, channels, enc = DEFAULT_ENC, contentKeys = 'session', realm, serialization = 'general' } = options
+  checkOptions(options)
+  const row = contentEncryption(enc)
+  if (!row?.seals) throw invalid("`enc` is 'A256GCM' or 'A128GCM'")
+  const bounds = sessionBounds(options.session)
+  const random = createRandomSource()
+  const sessions = createContentKeys({ row, bounds, perMessage: contentKeys === 'per-message', serialization, clock: SYSTEM_CLOCK })
+  /** Keys by list of names: the same list object for as long as no key changes, which is what sessions go by. */
+  const keyLists = new WeakMap<readonly string[], readonly RecipientKey[]>()
+  let closed = false
+
+  const recipientsOf = (channel: Channel, message: SealOptions): readonly string[] => {
+    if (typeof channel.to !== 'function') return channel.to
+    const { key, headers, contentType } = message
+    const names = channel.to({ channel: channel.name, ...(key !== undefined && { key }), ...(headers && { headers }), ...(contentType !== undefined && { contentType }) })
+    checkRecipients(channel.name, names)
+    return names
+  }
+
+  const sealedChannel = (name: string): Channel => {
+    if (closed) throw new SealbusError('ERR_SEALBUS_CLOSED', 'the sealer is closed')
+    const channel = channels.get(name)
+    if (channel.plaintext) throw invalid(`channel ${JSON.stringify(name)} is declared as plaintext`)
+    return channel
+  }
+
+  /** The keys in memory now; undefined when one must be fetched. Never waits. */
+  const keysInMemory = (names: readonly string[]): readonly RecipientKey[] | undefined => {
+    const last = keyLists.get(names)
+    if (last && names.every((name, index) => directory.peek(name) === last[index])) return last
+    const keys: RecipientKey[] = []
+    for (const name of names) {
+      const key = directory.peek(name)
+      if (!key) return undefined
+      keys.push(key)
+    }
+    keyLists.set(names, keys)
+    return keys
+  }
+
+  const fetchKeys = async (names: Iterable<string>, signal: AbortSignal | undefined): Promise<void> => {
+    await Promise.all([...new Set(names)].map((name) => directory.resolve(name, signal && { signal })))
+  }
+
+  const sealSync = (plaintext: Uint8Array | string, message: SealOptions): SealedMessage => {
+    const channel = sealedChannel(message.channel)
+    const payload = typeof plaintext === 'string' ? Buffer.from(plaintext) : asBuffer(plaintext)
+    const passed = passThrough(plaintext, payload, channel)
+    if (passed) return passed
+    if (payload.length > LIMITS.payloadBytes) throw tooLarge(`the payload has ${payload.length} bytes, more than ${LIMITS.payloadBytes}`)
+    if (looksSealed(payload, message.contentType)) {
+      throw new SealbusError('ERR_SEALBUS_ALREADY_SEALED', "this value is an envelope already: only an opened message's own `envelope` passes through")
+    }
+    const names = recipientsOf(channel, message)
+    const keys = keysInMemory(names)
+    if (!keys) {
+      // The fetch starts now, so that a later try finds the keys; its failure is reported to that one.
+      fetchKeys(names, undefined).catch(() => {})
+      throw new SealbusError('ERR_SEALBUS_KEYS_NOT_READY', `keys of channel ${JSON.stringify(channel.name)} are not in memory yet: await sealer.ready() first`)
+    }
+    const id = message.id ?? random.take(16).toString('base64url')
+    if (typeof id !== 'string' || id === '' || id.length > LIMITS.idLength) throw invalid(`an id has 1 to ${LIMITS.idLength} characters`)
+    const headers = bindHeaders(channel.bindHeaders, message.headers)
+    const context = encodeContext({
+      id,
+      iat: Math.floor(Date.now() / 1_000),
+      channel: channel.name,
+      to: names,
+      ...(channel.bindKey && message.key !== undefined && message.key !== null && { key: hashRecordKey(message.key) }),
+      ...(message.contentEncoding !== undefined && { contentEncoding: message.contentEncoding }),
+      ...(message.inReplyTo !== undefined && { inReplyTo: message.inReplyTo }),
+      ...(realm !== undefined && { realm }),
+      ...(channel.compress && { compression: channel.compress }),
+      ...(headers && { headers }),
+    })
+    const content = channel.compress ? compress(channel.compress, payload) : payload
+    const session = sessions.claim(channel.name, keys, content.length)
+    const aad = encodeProtected(session.form, message.contentType, context)
+    if (aad === undefined) throw tooLarge(`the protected header exceeds ${LIMITS.protectedBytes} bytes: fewer or shorter ids, recipients or bound headers`)
+    const iv = random.take(row.ivSize)
+    const { ciphertext, tag } = encryptContent(row, session.key, iv, aad, content)
+    return { bytes: encodeEnvelope(session.form, aad, iv, ciphertext, tag), contentType: session.form.contentType, id }
+  }
+
+  const isReady = (message: SealOptions): boolean => {
+    const names = recipientsOf(sealedChannel(message.channel), message)
+    try {
+      return keysInMemory(names) !== undefined
+    } catch (error) {
+      // The reason is known now, so there is nothing to wait for: sealSync() throws it.
+      if (isSealbusError(error)) return true
+      throw error
+    }
+  }
+
+  const ready: Sealer['ready'] = async ({ messages, signal } = {}) => {
+    if (messages) {
+      const needed = messages.filter((message) => !isReady(message))
+      await fetchKeys(needed.flatMap((message) => recipientsOf(sealedChannel(message.channel), message)), signal)
+      return
+    }
+    const names = new Set(channels.names.flatMap((name) => {
+      const { to } = channels.get(name)
+      return typeof to === 'function' ? [] : to
+    }))
+    await fetchKeys(names, signal)
+    directory.keepWarm?.([...names])
+  }
+
+  const close = (): void => {
+    closed = true
+    sessions.reset()
+    random.reset()
+  }
+
+  return {
+    channels,
+    sealSync,
+    async seal(plaintext, { signal, ...message }): Promise<SealedMessage> {
+      if (openedEnvelope(plaintext) === undefined && !isReady(message)) await ready({ messages: [message], ...(signal && { signal }) })
+      return sealSync(plaintext, message)
+    },
+    isReady,
+    ready,
+    reset(): void {
+      sessions.reset()
+      random.reset()
+    },
+    describe: () => ({ enc, contentKeys, session: bounds, realm, channels: channels.names }),
+    close,
+    [Symbol.dispose]: close,
+  }
 }
+
+/** An opened message's own envelope, on its own channel, goes out as it came: no plaintext, no second seal. */
+function passThrough(value: Uint8Array | string, bytes: Buffer, channel: Channel): SealedMessage | undefined {
+  const known = openedEnvelope(value)
+  // The bytes are looked at again: whoever holds the buffer could have written into it.
+  if (!known || !looksSealed(bytes)) return undefined
+  if (known.channel !== channel.name) {
+    throw new SealbusError('ERR_SEALBUS_CONTEXT_MISMATCH', `an envelope of channel ${JSON.stringify(known.channel)} cannot open on ${JSON.stringify(channel.name)}: add the destination to the first one's \`match\``)
+  }
+  return { bytes, contentType: envelopeContentType(bytes), id: known.id ?? '' }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  if (!types.isUint8Array(bytes)) throw invalid('a payload is a Buffer, Uint8Array or string')
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
+function checkOptions({ contentKeys, serialization, realm, channels }: SealerOptions): void {
+  if (contentKeys !== undefined && contentKeys !== 'session' && contentKeys !== 'per-message') throw invalid("`contentKeys` is 'session' or 'per-message'")
+  if (serialization !== undefined && serialization !== 'general' && serialization !== 'compact') throw invalid("`serialization` is 'general' or 'compact'")
+  if (realm !== undefined && (typeof realm !== 'string' || realm === '' || realm.length > LIMITS.channelNameLength)) throw invalid(`\`realm\` has 1 to ${LIMITS.channelNameLength} characters`)
+  if (serialization !== 'compact') return
+  for (const name of channels.names) {
+    const channel = channels.get(name)
+    if (!channel.plaintext && (typeof channel.to === 'function' || channel.to.length > 1)) throw invalid(`compact serialization is for one recipient, and channel ${JSON.stringify(name)} may have more`)
+  }
+}
+
+function sessionBounds(given: SealerOptions['session'] = {}): SessionBounds {
+  const bound = (name: keyof SessionBounds): number => {
+    const value = given[name] ?? LIMITS.session[name]
+    if (!Number.isInteger(value) || value < 1 || value > LIMITS.sessionCeiling[name]) {
+      throw invalid(`\`session.${name}\` is an integer from 1 to ${LIMITS.sessionCeiling[name]}`)
+    }
+    return value
+  }
+  return { messages: bound('messages'), ageMs: bound('ageMs'), bytes: bound('bytes') }
+}
+
+const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', reason)
+const tooLarge = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_TOO_LARGE', reason)

@@ -1,0 +1,110 @@
+import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { ContentEncryptionRow } from './algorithms.ts'
+import { ageMs, type Clock, instant, type Instant } from './clock.ts'
+import { keyCommitment } from './content.ts'
+import { type EnvelopeForm, envelopeForm, type Serialization } from './envelope.ts'
+import { LIMITS } from './limits.ts'
+import type { RecipientKey } from './recipient.ts'
+import { wrapKey, type WrappedKey } from './wrap.ts'
+
+export interface SessionBounds {
+  readonly messages: number
+  readonly ageMs: number
+  readonly bytes: number
+}
+
+/** One content key, wrapped once for a set of recipient keys, to be used within bounds. */
+export interface ContentKeySession {
+  readonly key: KeyObject
+  readonly form: EnvelopeForm
+}
+
+interface Live extends ContentKeySession {
+  readonly since: Instant
+  messages: number
+  bytes: number
+}
+
+export interface ContentKeySessions {
+  /**
+   * The session to seal `bytes` bytes with, its counters already moved. A key set that differs, or a bound that is
+   * reached, starts the next session; that one is built completely before it takes the place of the last.
+   */
+  claim(channel: string, keys: readonly RecipientKey[], bytes: number): ContentKeySession
+  reset(): void
+}
+
+export interface ContentKeyOptions {
+  readonly row: ContentEncryptionRow
+  readonly bounds: SessionBounds
+  /** One content key per message (RFC 7516 §5.1 step 2). */
+  readonly perMessage: boolean
+  readonly serialization: Serialization
+  readonly clock: Clock
+}
+
+/**
+ * The content-key sessions of one sealer. A session belongs to one channel and one set of key thumbprints; `enc` and
+ * realm are the sealer's own, so they are the same for all.
+ */
+export function createContentKeys({ row, bounds, perMessage, serialization, clock }: ContentKeyOptions): ContentKeySessions {
+  const sessions = new LRUCache<string, Live>({ max: LIMITS.sessions })
+
+  const build = (keys: readonly RecipientKey[]): Live => {
+    const contentKey = randomBytes(row.keySize)
+    const wrapped = distinctKids(distinctKeys(keys).map((key) => wrapKey(key, contentKey)))
+    const key = createSecretKey(contentKey)
+    contentKey.fill(0)
+    return { key, form: envelopeForm(row.enc, keyCommitment(key, row.enc), wrapped, serialization), since: instant(clock), messages: 0, bytes: 0 }
+  }
+
+  return {
+    claim(channel, keys, bytes): ContentKeySession {
+      if (perMessage) return build(keys)
+      const scope = scopeOf(channel, keys)
+      let session = sessions.get(scope)
+      if (
+        !session ||
+        session.messages >= bounds.messages ||
+        // A message larger than the bound gets a session of its own, rather than none.
+        (session.messages > 0 && session.bytes + bytes > bounds.bytes) ||
+        ageMs(clock, session.since) >= bounds.ageMs
+      ) {
+        session = build(keys)
+        sessions.set(scope, session)
+      }
+      session.messages++
+      session.bytes += bytes
+      return session
+    },
+    reset(): void {
+      sessions.clear()
+    },
+  }
+}
+
+/** Scopes of key lists already seen: the sealer hands over the same list for as long as no key changes. */
+const scopes = new WeakMap<readonly RecipientKey[], string>()
+
+function scopeOf(channel: string, keys: readonly RecipientKey[]): string {
+  let thumbprints = scopes.get(keys)
+  if (thumbprints === undefined) {
+    // The kid is part of the wire form, so a key that comes back under another kid is another session.
+    thumbprints = JSON.stringify(keys.map((key) => [key.thumbprint, key.kid]).toSorted((a, b) => String(a).localeCompare(String(b))))
+    scopes.set(keys, thumbprints)
+  }
+  return `${channel}\n${thumbprints}`
+}
+
+/** Two names with one key are one entry. */
+function distinctKeys(keys: readonly RecipientKey[]): readonly RecipientKey[] {
+  return [...new Map(keys.map((key) => [key.thumbprint, key])).values()]
+}
+
+/** Kids are unique only within one set: where two collide, the thumbprints stand in for them. */
+function distinctKids(wrapped: readonly WrappedKey[]): readonly WrappedKey[] {
+  const count = new Map<string, number>()
+  for (const { kid } of wrapped) count.set(kid, (count.get(kid) ?? 0) + 1)
+  return wrapped.map((each) => (count.get(each.kid) === 1 ? each : { ...each, kid: each.thumbprint }))
+}

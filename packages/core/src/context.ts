@@ -1,0 +1,173 @@
+import { hash, timingSafeEqual } from 'node:crypto'
+import type { Channel } from './channels.ts'
+import { decodeBase64url } from './base64url.ts'
+import { SealbusError } from './errors.ts'
+import { isJsonObject, type Json } from './json.ts'
+import { LIMITS } from './limits.ts'
+import { malformed } from './malformed.ts'
+
+/** Public facts bound to a message by authentication: the protected header's `msg`. This file is its only encoder. */
+export interface Context {
+  readonly id: string
+  /** Sealing time, integer seconds. */
+  readonly iat: number
+  readonly channel: string
+  readonly to: readonly string[]
+  /** SHA-256 of the record key's bytes, base64url; present exactly when there is a record key and it is bound. */
+  readonly key?: string
+  readonly contentEncoding?: string
+  readonly inReplyTo?: string
+  readonly realm?: string
+  readonly compression?: Compression
+  readonly headers?: BoundHeaders
+}
+
+export type Compression = 'gzip' | 'zstd'
+export type BoundHeaders = Readonly<Record<string, readonly string[]>>
+
+const VERSION = 1
+const LATEST_DATE_SECONDS = 8.64e12
+
+/** The JSON text of `msg`, without white space. */
+export function encodeContext(context: Context): string {
+  return JSON.stringify({
+    v: VERSION,
+    id: context.id,
+    iat: context.iat,
+    ch: context.channel,
+    to: context.to,
+    key: context.key,
+    ce: context.contentEncoding,
+    re: context.inReplyTo,
+    realm: context.realm,
+    z: context.compression,
+    hdr: context.headers,
+  })
+}
+
+/**
+ * Checks `msg` and reads it. Unknown members are ignored under `v: 1`.
+ * @throws ERR_SEALBUS_MALFORMED, ERR_SEALBUS_UNSUPPORTED_VERSION
+ */
+export function decodeContext(msg: Json | undefined): Context {
+  if (!isJsonObject(msg)) throw malformed('`msg` is missing')
+  const { v } = msg
+  if (typeof v !== 'number' || !Number.isInteger(v)) throw malformed('`msg.v` is not an integer')
+  if (v !== VERSION) throw new SealbusError('ERR_SEALBUS_UNSUPPORTED_VERSION', `wire format ${v} is not known here: openers are updated before sealers`)
+  const { id, iat, ch, to, key, ce, re, realm, z, hdr } = msg
+  if (!isName(id, LIMITS.idLength)) throw malformed('`msg.id`')
+  if (typeof iat !== 'number' || !Number.isInteger(iat) || iat < 0 || iat > LATEST_DATE_SECONDS) throw malformed('`msg.iat`')
+  if (!isName(ch, LIMITS.channelNameLength)) throw malformed('`msg.ch`')
+  if (!isNames(to)) throw malformed('`msg.to`')
+  if (key !== undefined && !isDigest(key)) throw malformed('`msg.key`')
+  if (ce !== undefined && !isName(ce, LIMITS.idLength)) throw malformed('`msg.ce`')
+  if (re !== undefined && !isName(re, LIMITS.idLength)) throw malformed('`msg.re`')
+  if (realm !== undefined && !isName(realm, LIMITS.channelNameLength)) throw malformed('`msg.realm`')
+  if (z !== undefined && z !== 'gzip' && z !== 'zstd') throw malformed('`msg.z`')
+  return {
+    id,
+    iat,
+    channel: ch,
+    to,
+    ...(key !== undefined && { key }),
+    ...(ce !== undefined && { contentEncoding: ce }),
+    ...(re !== undefined && { inReplyTo: re }),
+    ...(realm !== undefined && { realm }),
+    ...(z !== undefined && { compression: z }),
+    ...(hdr !== undefined && { headers: decodeHeaders(hdr) }),
+  }
+}
+
+/** What the transport and the configuration say, to compare the authenticated context with. */
+export interface Surroundings {
+  readonly channel: Channel
+  readonly realm: string | undefined
+  readonly key?: Buffer | string | null | undefined
+  readonly headers?: Readonly<Record<string, unknown>> | undefined
+}
+
+/** @throws ERR_SEALBUS_CONTEXT_MISMATCH; call it only after the content was decrypted, when the context is authentic */
+export function checkContext(context: Context, { channel, realm, key, headers }: Surroundings): void {
+  if (context.channel !== channel.name) {
+    throw mismatch(`sealed for channel ${JSON.stringify(context.channel)}, found on ${JSON.stringify(channel.name)}: where both are meant, add the destination to the first one's \`match\``)
+  }
+  if (realm !== undefined && context.realm !== realm) throw mismatch('it belongs to another realm')
+  if (channel.bindKey) {
+    const expected = key === undefined || key === null ? undefined : hashRecordKey(key)
+    if (!sameDigest(context.key, expected)) {
+      throw mismatch(key === undefined ? 'its record key is bound, and this transport has none: `bind: { key: false }` skips the check' : 'the record key is not the one it was sealed with')
+    }
+  }
+  for (const name of channel.bindHeaders) {
+    if (context.headers === undefined || !Object.hasOwn(context.headers, name)) throw mismatch(`header ${JSON.stringify(name)} must be bound`)
+  }
+  if (headers === undefined) return
+  for (const [name, values] of Object.entries(context.headers ?? {})) {
+    const found = headerValues(Object.hasOwn(headers, name) ? headers[name] : undefined)
+    if (found === undefined || found.length !== values.length || found.some((value, index) => value !== values[index])) {
+      throw mismatch(`header ${JSON.stringify(name)} is not the one it was sealed with`)
+    }
+  }
+}
+
+/** The hash of a record key's bytes; an empty key has the hash of nothing. */
+export function hashRecordKey(key: Buffer | string): string {
+  return hash('sha256', key, 'base64url')
+}
+
+/**
+ * The headers to bind, copied from the transport's.
+ * @throws ERR_SEALBUS_INVALID_OPTION for a missing header, or a value that is no string or Buffer
+ */
+export function bindHeaders(names: readonly string[], headers: Readonly<Record<string, unknown>> | undefined): BoundHeaders | undefined {
+  if (names.length === 0) return undefined
+  const bound: Record<string, readonly string[]> = Object.create(null) as Record<string, readonly string[]>
+  for (const name of names) {
+    const values = headerValues(headers && Object.hasOwn(headers, name) ? headers[name] : undefined)
+    if (values === undefined) {
+      throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `header ${JSON.stringify(name)} is bound by its channel: it must be there, as strings or Buffers`)
+    }
+    bound[name] = values
+  }
+  return bound
+}
+
+function headerValues(value: unknown): readonly string[] | undefined {
+  const values: readonly unknown[] = Array.isArray(value) ? value : [value]
+  const encoded: string[] = []
+  for (const each of values) {
+    if (typeof each === 'string') encoded.push(Buffer.from(each).toString('base64url'))
+    else if (Buffer.isBuffer(each)) encoded.push(each.toString('base64url'))
+    else return undefined
+  }
+  return encoded
+}
+
+function decodeHeaders(hdr: Json): BoundHeaders {
+  if (!isJsonObject(hdr)) throw malformed('`msg.hdr`')
+  for (const values of Object.values(hdr)) {
+    if (!Array.isArray(values) || !values.every((value) => typeof value === 'string' && decodeBase64url(value) !== undefined)) throw malformed('`msg.hdr`')
+  }
+  return hdr as Record<string, string[]>
+}
+
+function isName(value: Json | undefined, longest: number): value is string {
+  return typeof value === 'string' && value.length > 0 && value.length <= longest
+}
+
+function isNames(value: Json | undefined): value is readonly string[] {
+  return (
+    Array.isArray(value) && value.length > 0 && value.length <= LIMITS.recipients && value.every((each) => typeof each === 'string' && each !== '')
+  )
+}
+
+function isDigest(value: Json): value is string {
+  return typeof value === 'string' && decodeBase64url(value)?.length === 32
+}
+
+function sameDigest(a: string | undefined, b: string | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b
+  return timingSafeEqual(Buffer.from(a), Buffer.from(b))
+}
+
+const mismatch = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_CONTEXT_MISMATCH', `the message is authentic, but ${reason}`)

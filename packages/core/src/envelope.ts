@@ -1,0 +1,285 @@
+import { isUtf8 } from 'node:buffer'
+import { type ContentEncryptionRow, contentEncryption } from './algorithms.ts'
+import { decodeBase64url, decodedSize } from './base64url.ts'
+import { type Context, decodeContext } from './context.ts'
+import { SealbusError } from './errors.ts'
+import { isJsonObject, type Json, type JsonObject, parseJson } from './json.ts'
+import { LIMITS } from './limits.ts'
+import { malformed, refused } from './malformed.ts'
+import type { WrappedKey } from './wrap.ts'
+
+/** The wire form (docs/FORMAT.md). Nothing else in the code knows it. */
+
+const TYPE = 'sealbus+jwe'
+const CONTENT_TYPES = { general: 'application/jose+json', compact: 'application/jose' } as const
+export type Serialization = keyof typeof CONTENT_TYPES
+
+/** An envelope whose form is checked, and nothing decrypted. */
+export interface Envelope {
+  readonly enc: ContentEncryptionRow
+  /** The protected header as received: the AAD. */
+  readonly aad: string
+  readonly cty: string | undefined
+  /** What only a native envelope has; undefined for a foreign one. */
+  readonly native: { readonly context: Context; readonly commitment: Buffer } | undefined
+  readonly entries: readonly Entry[]
+  readonly iv: Buffer
+  readonly ciphertext: Buffer
+  readonly tag: Buffer
+}
+
+/** One recipient's entry: `header` is the union of the protected header and its own. */
+export interface Entry {
+  readonly kid: string | undefined
+  readonly header: JsonObject
+  readonly encryptedKey: Buffer
+}
+
+// --- writing -------------------------------------------------------------------------------------------------------
+
+/** What all envelopes of one content key share, encoded once. */
+export interface EnvelopeForm {
+  readonly contentType: string
+  /** Start of the protected header's JSON, without a closing brace. */
+  readonly header: string
+  /** Between the protected header and the IV. */
+  readonly afterProtected: string
+  readonly compact: boolean
+}
+
+export function envelopeForm(enc: string, commitment: Buffer, wrapped: readonly WrappedKey[], serialization: Serialization): EnvelopeForm {
+  const [first] = wrapped
+  if (!first || (serialization === 'compact' && wrapped.length > 1)) throw new TypeError('compact is for one recipient')
+  const sole = wrapped.length === 1
+  const sharedAlg = wrapped.every((each) => each.alg === first.alg) ? first.alg : undefined
+  const header = JSON.stringify({
+    typ: TYPE,
+    alg: sharedAlg,
+    enc,
+    kid: sole ? first.kid : undefined,
+    epk: sole ? first.epk : undefined,
+    kc: commitment.toString('base64url'),
+  }).slice(0, -1)
+  const encryptedKey = first.encryptedKey.toString('base64url')
+  const entries = sole
+    ? [{ encrypted_key: encryptedKey }]
+    : wrapped.map(({ kid, alg, epk, encryptedKey: key }) => ({
+        header: { alg: sharedAlg === undefined ? alg : undefined, kid, epk },
+        encrypted_key: key.toString('base64url'),
+      }))
+  return {
+    contentType: CONTENT_TYPES[serialization],
+    header,
+    afterProtected: serialization === 'compact' ? `.${encryptedKey}.` : `","recipients":${JSON.stringify(entries)},"iv":"`,
+    compact: serialization === 'compact',
+  }
+}
+
+/** The protected header of one message, base64url: the AAD. Undefined where it would pass the limit. */
+export function encodeProtected(form: EnvelopeForm, contentType: string | undefined, context: string): string | undefined {
+  const cty = contentType === undefined ? '' : `,"cty":${JSON.stringify(shortContentType(contentType))}`
+  const bytes = Buffer.from(`${form.header}${cty},"msg":${context}}`)
+  return bytes.length > LIMITS.protectedBytes ? undefined : bytes.toString('base64url')
+}
+
+export function encodeEnvelope(form: EnvelopeForm, aad: string, iv: Buffer, ciphertext: Buffer, tag: Buffer): Buffer {
+  const parts = form.compact
+    ? `${aad}${form.afterProtected}${iv.toString('base64url')}.${ciphertext.toString('base64url')}.${tag.toString('base64url')}`
+    : `{"protected":"${aad}${form.afterProtected}${iv.toString('base64url')}","ciphertext":"${ciphertext.toString('base64url')}","tag":"${tag.toString('base64url')}"}`
+  // Kids and epks may be any Unicode in the entries; everything else is ASCII.
+  return Buffer.from(parts, 'utf8')
+}
+
+/** The transport's content type for bytes that are an envelope. */
+export function envelopeContentType(bytes: Buffer): string {
+  return firstByte(bytes) === 0x7b ? CONTENT_TYPES.general : CONTENT_TYPES.compact
+}
+
+/** RFC 7515 §4.1.10: `application/` is left out where no other slash is there. */
+function shortContentType(contentType: string): string {
+  const short = contentType.startsWith('application/') ? contentType.slice('application/'.length) : contentType
+  return short.includes('/') ? contentType : short
+}
+
+export function fullContentType(cty: string): string {
+  return cty.includes('/') ? cty : `application/${cty}`
+}
+
+// --- reading -------------------------------------------------------------------------------------------------------
+
+/** Header parameters that are refused in any header: they extend trust or work (RFC 7516 §4.1, RFC 8725 §3.10). */
+const REFUSED = ['crit', 'zip', 'jku', 'jwk', 'x5u', 'x5c'] as const
+/** Parameters that only the protected header may hold: they concern the content. */
+const CONTENT_ONLY = ['enc', 'cty', 'typ', 'kc', 'msg'] as const
+
+interface Parts {
+  readonly protected: Json | undefined
+  readonly entries: readonly { readonly header: Json | undefined; readonly encryptedKey: Json | undefined }[]
+  readonly iv: Json | undefined
+  readonly ciphertext: Json | undefined
+  readonly tag: Json | undefined
+}
+
+/**
+ * Bytes to a checked envelope: General, Flattened or Compact. No private key is touched.
+ * @throws ERR_SEALBUS_TOO_LARGE, ERR_SEALBUS_MALFORMED, ERR_SEALBUS_REFUSED, ERR_SEALBUS_UNSUPPORTED_VERSION
+ */
+export function decodeEnvelope(bytes: Buffer): Envelope {
+  const parts = split(bytes)
+  if (typeof parts.protected !== 'string') throw malformed('`protected` is missing')
+  const shared = decodeProtected(parts.protected)
+  const enc = contentEncryption(shared['enc'])
+  if (!enc) throw refused('its `enc` is not permitted')
+  const { cty } = shared
+  if (cty !== undefined && typeof cty !== 'string') throw malformed('`cty`')
+  if (cty !== undefined && /^(application\/)?jose$/i.test(cty)) throw refused('a signed content needs configured senders')
+  const native = isNativeType(shared['typ']) ? decodeNative(shared) : undefined
+  const entries = parts.entries.map((entry) => decodeEntry(shared, entry))
+  return {
+    enc,
+    aad: parts.protected,
+    cty,
+    native,
+    entries,
+    iv: binary(parts.iv, 'iv', enc.ivSize),
+    ciphertext: binary(parts.ciphertext, 'ciphertext'),
+    tag: binary(parts.tag, 'tag', enc.tagSize),
+  }
+}
+
+function split(bytes: Buffer): Parts {
+  if (bytes.length > LIMITS.envelopeBytes) {
+    throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `the envelope has ${bytes.length} bytes, more than ${LIMITS.envelopeBytes}`)
+  }
+  if (!isUtf8(bytes)) throw malformed('it is not UTF-8')
+  const text = bytes.toString('utf8')
+  if (!text.trimStart().startsWith('{')) return splitCompact(text)
+  const json = parseJson(text)
+  if (!isJsonObject(json)) throw malformed('it is not strict JSON')
+  const general = Object.hasOwn(json, 'recipients')
+  const allowed = general ? GENERAL : FLATTENED
+  for (const member of Object.keys(json)) {
+    if (member === 'unprotected' || member === 'aad') throw refused(`\`${member}\``)
+    if (!allowed.has(member)) throw refused('an unknown top-level member')
+  }
+  const content = { protected: json['protected'], iv: json['iv'], ciphertext: json['ciphertext'], tag: json['tag'] }
+  if (!general) return { ...content, entries: [{ header: json['header'], encryptedKey: json['encrypted_key'] }] }
+  return { ...content, entries: splitRecipients(json) }
+}
+
+const GENERAL = new Set(['protected', 'recipients', 'iv', 'ciphertext', 'tag', 'encrypted_key'])
+const FLATTENED = new Set(['protected', 'header', 'encrypted_key', 'iv', 'ciphertext', 'tag'])
+
+function splitRecipients(json: JsonObject): Parts['entries'] {
+  const recipients = json['recipients']
+  if (!Array.isArray(recipients)) throw malformed('`recipients` is not an array')
+  if (recipients.length === 0 || recipients.length > LIMITS.recipients) throw malformed(`it has ${recipients.length} recipients, not 1 to ${LIMITS.recipients}`)
+  const entries = recipients.map((entry: Json) => {
+    if (!isJsonObject(entry)) throw malformed('a recipient is not an object')
+    for (const member of Object.keys(entry)) if (member !== 'header' && member !== 'encrypted_key') throw refused('an unknown member of a recipient')
+    return { header: entry['header'], encryptedKey: entry['encrypted_key'] }
+  })
+  // go-jose repeats the first entry's key at the top; anything else there is ambiguous.
+  if (Object.hasOwn(json, 'encrypted_key') && json['encrypted_key'] !== entries[0]?.encryptedKey) throw refused('`encrypted_key` beside `recipients`')
+  return entries
+}
+
+function splitCompact(text: string): Parts {
+  const segments = text.split('.', 6)
+  if (segments.length !== 5) throw malformed('it is neither JSON nor five segments')
+  const [header, encryptedKey, iv, ciphertext, tag] = segments
+  return { protected: header, entries: [{ header: undefined, encryptedKey }], iv, ciphertext, tag }
+}
+
+function decodeProtected(text: string): JsonObject {
+  if (decodedSize(text) > LIMITS.protectedBytes) throw malformed(`the protected header exceeds ${LIMITS.protectedBytes} bytes`)
+  const bytes = decodeBase64url(text)
+  if (!bytes || !isUtf8(bytes)) throw malformed('`protected` is not canonical base64url of UTF-8')
+  const header = parseJson(bytes.toString('utf8'))
+  if (!isJsonObject(header)) throw malformed('the protected header is not strict JSON')
+  refuseByName(header)
+  return header
+}
+
+function decodeEntry(shared: JsonObject, { header, encryptedKey }: Parts['entries'][number]): Entry {
+  if (header !== undefined && !isJsonObject(header)) throw malformed('a `header` is not an object')
+  for (const name of Object.keys(header ?? {})) {
+    if (Object.hasOwn(shared, name)) throw malformed('a header parameter stands in both headers')
+    if ((CONTENT_ONLY as readonly string[]).includes(name)) throw refused(`\`${name}\` outside the protected header`)
+  }
+  if (header) refuseByName(header)
+  const union: JsonObject = header ? { ...shared, ...header } : shared
+  const kid = Object.hasOwn(union, 'kid') ? union['kid'] : undefined
+  if (kid !== undefined && typeof kid !== 'string') throw malformed('`kid`')
+  if (typeof encryptedKey !== 'string' || decodedSize(encryptedKey) > LIMITS.encryptedKeyBytes) throw malformed('`encrypted_key`')
+  return { kid, header: union, encryptedKey: binary(encryptedKey, 'encrypted_key') }
+}
+
+function decodeNative(shared: JsonObject): { context: Context; commitment: Buffer } {
+  const { kc } = shared
+  const commitment = typeof kc === 'string' ? decodeBase64url(kc) : undefined
+  if (commitment?.length !== 32) throw malformed('`kc`')
+  return { context: decodeContext(shared['msg']), commitment }
+}
+
+function isNativeType(typ: Json | undefined): boolean {
+  return typeof typ === 'string' && /^(application\/)?sealbus\+jwe$/i.test(typ)
+}
+
+function refuseByName(header: JsonObject): void {
+  for (const name of REFUSED) if (Object.hasOwn(header, name)) throw refused(`\`${name}\``)
+}
+
+function binary(value: Json | undefined, name: string, size?: number): Buffer {
+  const bytes = typeof value === 'string' ? decodeBase64url(value) : undefined
+  if (!bytes || (size !== undefined && bytes.length !== size)) throw malformed(`\`${name}\``)
+  return bytes
+}
+
+// --- recognizing ---------------------------------------------------------------------------------------------------
+
+const START = Buffer.from('{"protected":"')
+const FIRST_SEGMENT = /^[A-Za-z0-9_-]+(?=(?:\.[A-Za-z0-9_-]*){4}$)/
+
+/**
+ * Whether bytes are an envelope, or pretend to be: never delivered as plain, never sealed again. A JOSE content type,
+ * our usual first bytes, an object with `protected` and `ciphertext`, or five base64url segments with an `enc`.
+ */
+export function looksSealed(bytes: Buffer, contentType?: string): boolean {
+  if (contentType !== undefined && /^\s*application\/jose(\+json)?\s*(;|$)/i.test(contentType)) return true
+  if (bytes.subarray(0, START.length).equals(START)) return true
+  if (bytes.length > LIMITS.envelopeBytes) return false
+  const first = firstByte(bytes)
+  if (first === 0x7b) return looksLikeJson(bytes)
+  // `e` starts the base64url of every JSON object.
+  return first === 0x65 && looksCompact(bytes)
+}
+
+function firstByte(bytes: Buffer): number | undefined {
+  let at = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0
+  for (let byte = bytes[at]; byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09; byte = bytes[at]) at++
+  return bytes[at]
+}
+
+function looksLikeJson(bytes: Buffer): boolean {
+  // The usual plain message is settled by two searches, without parsing.
+  const named = bytes.includes('"protected"') && bytes.includes('"ciphertext"')
+  if (!named && !bytes.includes('\\u')) return false
+  try {
+    const json: unknown = JSON.parse(bytes.toString('utf8').replace(/^\ufeff/, ''))
+    return typeof json === 'object' && json !== null && Object.hasOwn(json, 'protected') && Object.hasOwn(json, 'ciphertext')
+  } catch {
+    return false
+  }
+}
+
+function looksCompact(bytes: Buffer): boolean {
+  const header = FIRST_SEGMENT.exec(bytes.toString('latin1').trim())?.[0]
+  if (header === undefined) return false
+  try {
+    const json: unknown = JSON.parse(Buffer.from(header, 'base64url').toString('utf8'))
+    return typeof json === 'object' && json !== null && Object.hasOwn(json, 'enc')
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,167 @@
+import { LIMITS } from './limits.ts'
+
+/**
+ * Strict JSON (RFC 8259) for untrusted input: refuses duplicate members at any level, compared after unescaping, and
+ * deep nesting. JSON.parse hides the first, and quotes its input in errors. Objects have no prototype.
+ */
+export type Json = string | number | boolean | null | readonly Json[] | JsonObject
+export interface JsonObject {
+  readonly [member: string]: Json
+}
+
+/** Undefined: not strict JSON. No reason is given, because a reason would quote the input. */
+export function parseJson(text: string): Json | undefined {
+  const reader = new Reader(text)
+  try {
+    return reader.document()
+  } catch (error) {
+    if (error instanceof NotJson) return undefined
+    throw error
+  }
+}
+
+export function isJsonObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+class NotJson extends Error {}
+
+const SPACE = /[ \t\n\r]*/y
+const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
+// oxlint-disable-next-line no-control-regex -- RFC 8259 §7 forbids exactly these in a string
+const CONTROL = /[\u0000-\u001f]/
+
+class Reader {
+  readonly #text: string
+  #at = 0
+  #depth = 0
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  document(): Json {
+    const value = this.#value()
+    this.#space()
+    if (this.#at !== this.#text.length) throw new NotJson()
+    return value
+  }
+
+  #space(): void {
+    const code = this.#text.charCodeAt(this.#at)
+    // Dense JSON is the usual case: no regular expression for it.
+    if (code > 32 || Number.isNaN(code)) return
+    SPACE.lastIndex = this.#at
+    SPACE.test(this.#text)
+    this.#at = SPACE.lastIndex
+  }
+
+  #value(): Json {
+    this.#space()
+    switch (this.#text[this.#at]) {
+      case '{':
+        return this.#object()
+      case '[':
+        return this.#array()
+      case '"':
+        return this.#string()
+      case 't':
+        return this.#literal('true', true)
+      case 'f':
+        return this.#literal('false', false)
+      case 'n':
+        return this.#literal('null', null)
+      default:
+        return this.#number()
+    }
+  }
+
+  #object(): JsonObject {
+    this.#enter()
+    const object: Record<string, Json> = Object.create(null) as Record<string, Json>
+    if (!this.#closes('}')) {
+      do {
+        this.#space()
+        const name = this.#string()
+        if (name in object) throw new NotJson()
+        this.#space()
+        this.#expect(':')
+        object[name] = this.#value()
+      } while (this.#continues('}'))
+    }
+    this.#depth--
+    return object
+  }
+
+  #array(): Json[] {
+    this.#enter()
+    const array: Json[] = []
+    if (!this.#closes(']')) {
+      do array.push(this.#value())
+      while (this.#continues(']'))
+    }
+    this.#depth--
+    return array
+  }
+
+  #enter(): void {
+    this.#at++
+    if (++this.#depth > LIMITS.jsonDepth) throw new NotJson()
+  }
+
+  #closes(end: string): boolean {
+    this.#space()
+    if (this.#text[this.#at] !== end) return false
+    this.#at++
+    return true
+  }
+
+  #continues(end: string): boolean {
+    if (this.#closes(end)) return false
+    this.#expect(',')
+    return true
+  }
+
+  #expect(character: string): void {
+    if (this.#text[this.#at] !== character) throw new NotJson()
+    this.#at++
+  }
+
+  #string(): string {
+    this.#expect('"')
+    const start = this.#at
+    let end = this.#text.indexOf('"', start)
+    while (end > 0 && this.#escaped(start, end)) end = this.#text.indexOf('"', end + 1)
+    if (end < 0) throw new NotJson()
+    this.#at = end + 1
+    const raw = this.#text.slice(start, end)
+    if (CONTROL.test(raw)) throw new NotJson()
+    if (!raw.includes('\\')) return raw
+    try {
+      return JSON.parse(`"${raw}"`) as string
+    } catch {
+      throw new NotJson()
+    }
+  }
+
+  /** Whether the quote at `end` is escaped: an odd number of backslashes stands before it. */
+  #escaped(start: number, end: number): boolean {
+    let backslashes = 0
+    while (end - 1 - backslashes >= start && this.#text[end - 1 - backslashes] === '\\') backslashes++
+    return backslashes % 2 === 1
+  }
+
+  #literal<Value extends boolean | null>(word: string, value: Value): Value {
+    if (!this.#text.startsWith(word, this.#at)) throw new NotJson()
+    this.#at += word.length
+    return value
+  }
+
+  #number(): number {
+    NUMBER.lastIndex = this.#at
+    const match = NUMBER.exec(this.#text)
+    if (!match) throw new NotJson()
+    this.#at = NUMBER.lastIndex
+    return Number(match[0])
+  }
+}

@@ -1,0 +1,77 @@
+import { type ContentKey, contentKey } from './content-key-cache.ts'
+import type { Candidate } from './entry.ts'
+import { SealbusError } from './errors.ts'
+import { LIMITS } from './limits.ts'
+
+/**
+ * Asks identities to unwrap: at once where they can, else with one call in flight per wrapped key, and a time-out.
+ * Null: the wrapped key is not this identity's, or is broken.
+ */
+export interface Unwrapping {
+  /** @throws ERR_SEALBUS_KEYS_NOT_READY when the identity answers later; its answer is then not waited for */
+  now(candidate: Candidate): ContentKey | null
+  /** Rejects with ERR_SEALBUS_KEY_UNAVAILABLE when the identity's source fails or takes too long: never as a failed decryption. */
+  later(candidate: Candidate, signal: AbortSignal | undefined): Promise<ContentKey | null>
+}
+
+export function createUnwrapping(): Unwrapping {
+  const inFlight = new Map<string, Promise<ContentKey | null>>()
+
+  const ask = (candidate: Candidate, signal: AbortSignal): Buffer | null | Promise<Buffer | null> => {
+    try {
+      return candidate.identity.unwrap({ ...candidate.request, signal })
+    } catch {
+      throw unavailable(candidate)
+    }
+  }
+
+  const start = (candidate: Candidate): Promise<ContentKey | null> => {
+    const running = inFlight.get(candidate.digest)
+    if (running) return running
+    const answer = (async (): Promise<ContentKey | null> => {
+      const timeout = AbortSignal.timeout(LIMITS.unwrapTimeoutMs)
+      try {
+        return toContentKey(candidate, await abortable(Promise.resolve(ask(candidate, timeout)), timeout))
+      } catch {
+        // Whatever a KMS client throws may quote keys or tokens: only the fact is passed on.
+        throw unavailable(candidate)
+      }
+    })().finally(() => inFlight.delete(candidate.digest))
+    inFlight.set(candidate.digest, answer)
+    return answer
+  }
+
+  return {
+    now(candidate): ContentKey | null {
+      const answer = ask(candidate, AbortSignal.timeout(LIMITS.unwrapTimeoutMs))
+      if (!(answer instanceof Promise)) return toContentKey(candidate, answer)
+      answer.catch(() => {})
+      throw new SealbusError('ERR_SEALBUS_KEYS_NOT_READY', `the key ${JSON.stringify(candidate.identity.kid)} answers later: use open()`)
+    },
+    later: (candidate, signal) => (signal ? abortable(start(candidate), signal) : start(candidate)),
+  }
+}
+
+/** A content key of the wrong length is a failed unwrap: the entry's length was right, so it was wrapped wrong. */
+function toContentKey({ contentKeySize, request }: Candidate, raw: Buffer | null): ContentKey | null {
+  if (raw === null) return null
+  const key = raw.length === contentKeySize ? contentKey(raw, request.enc) : null
+  raw.fill(0)
+  return key
+}
+
+/** Leaves the wait when the signal aborts; what is awaited goes on for others. */
+async function abortable<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = (): void => reject(new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', 'waiting for a key was ended'))
+  if (signal.aborted) abort()
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+const unavailable = ({ identity }: Candidate): SealbusError =>
+  new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', `the source of the key ${JSON.stringify(identity.kid)} cannot answer now`)

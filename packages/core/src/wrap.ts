@@ -1,0 +1,147 @@
+import {
+  constants,
+  createCipheriv,
+  createDecipheriv,
+  createECDH,
+  createHash,
+  createPublicKey,
+  diffieHellman,
+  generateKeyPairSync,
+  type KeyObject,
+  privateDecrypt,
+  publicEncrypt,
+} from 'node:crypto'
+import type { JWK } from 'jose'
+import { curve, type CurveRow, type KeyManagementAlgorithm } from './algorithms.ts'
+import { decodeBase64url } from './base64url.ts'
+import type { UnwrapRequest } from './identity.ts'
+import { isJsonObject, type Json } from './json.ts'
+import type { RecipientKey } from './recipient.ts'
+
+/** One recipient's wrapped content key. */
+export interface WrappedKey {
+  readonly kid: string
+  readonly thumbprint: string
+  readonly alg: KeyManagementAlgorithm
+  /** Public ephemeral key, for ECDH-ES algorithms. */
+  readonly epk?: JWK
+  readonly encryptedKey: Buffer
+}
+
+/** Wraps a content key for one recipient; a fresh ephemeral key each time (RFC 7518 §4.6). */
+export function wrapKey(key: RecipientKey, contentKey: Buffer): WrappedKey {
+  const { kid, thumbprint, alg } = key
+  if (alg === 'RSA-OAEP-256') {
+    return { kid, thumbprint, alg, encryptedKey: publicEncrypt({ key: key.publicKey, ...OAEP }, contentKey) }
+  }
+  const { epk, secret } = agree(key.publicKey)
+  const wrapping = deriveWrappingKey(secret, alg)
+  const encryptedKey = aesKeyWrap(wrapping, contentKey)
+  secret.fill(0)
+  wrapping.fill(0)
+  return { kid, thumbprint, alg, epk, encryptedKey }
+}
+
+/** Unwraps with a private key in this process; null for every cryptographic failure, so that none can be told from another. */
+export function unwrapLocal(privateKey: KeyObject, request: UnwrapRequest): Buffer | null {
+  try {
+    if (request.alg === 'RSA-OAEP-256') return privateDecrypt({ key: privateKey, ...OAEP }, request.encryptedKey)
+    if (!request.epk) return null
+    // Import checks that the point is on the curve; diffieHellman() refuses X25519's low-order points.
+    const publicKey = createPublicKey({ key: request.epk, format: 'jwk' })
+    const secret = diffieHellman({ privateKey, publicKey })
+    const wrapping = deriveWrappingKey(secret, request.alg, request.apu, request.apv)
+    secret.fill(0)
+    const contentKey = aesKeyUnwrap(wrapping, request.encryptedKey)
+    wrapping.fill(0)
+    return contentKey
+  } catch {
+    return null
+  }
+}
+
+/** An entry's `epk`, checked to be a public key on the given curve, in canonical form; undefined otherwise. */
+export function readEphemeralKey(value: Json | undefined, row: CurveRow): JWK | undefined {
+  if (!isJsonObject(value) || value['kty'] !== row.kty || value['crv'] !== row.crv || 'd' in value) return undefined
+  const x = coordinate(value['x'], row)
+  if (x === undefined) return undefined
+  if (row.kty === 'OKP') return { kty: row.kty, crv: row.crv, x }
+  const y = coordinate(value['y'], row)
+  return y === undefined ? undefined : { kty: row.kty, crv: row.crv, x, y }
+}
+
+function coordinate(value: Json | undefined, row: CurveRow): string | undefined {
+  return typeof value === 'string' && decodeBase64url(value)?.length === row.size ? value : undefined
+}
+
+const OAEP = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' } as const
+
+/** Recipients' curves and raw points, read once per key. */
+const points = new WeakMap<KeyObject, { row: CurveRow; jwk: JWK; point: Buffer }>()
+
+function pointOf(publicKey: KeyObject): { row: CurveRow; jwk: JWK; point: Buffer } {
+  const known = points.get(publicKey)
+  if (known) return known
+  const jwk = publicKey.export({ format: 'jwk' }) as JWK
+  const row = curve(jwk.kty, jwk.crv)
+  if (!row) throw new TypeError('not a key of a permitted curve')
+  const point = Buffer.concat([Buffer.of(4), Buffer.from(jwk.x ?? '', 'base64url'), Buffer.from(jwk.y ?? '', 'base64url')])
+  const entry = { row, jwk, point }
+  points.set(publicKey, entry)
+  return entry
+}
+
+function agree(publicKey: KeyObject): { epk: JWK; secret: Buffer } {
+  const { row, point } = pointOf(publicKey)
+  if (row.curve === undefined) {
+    const pair = generateKeyPairSync('x25519')
+    // The raw key ends the SPKI; exporting a JWK right after generation can deadlock on old Node versions.
+    const x = pair.publicKey.export({ type: 'spki', format: 'der' }).subarray(-row.size).toString('base64url')
+    return { epk: { kty: row.kty, crv: row.crv, x }, secret: diffieHellman({ privateKey: pair.privateKey, publicKey }) }
+  }
+  // Raw points rather than generateKeyPairSync() and a JWK export: five times as fast.
+  const ephemeral = createECDH(row.curve)
+  const own = ephemeral.generateKeys()
+  const x = own.subarray(1, 1 + row.size).toString('base64url')
+  const y = own.subarray(1 + row.size).toString('base64url')
+  return { epk: { kty: row.kty, crv: row.crv, x, y }, secret: ephemeral.computeSecret(point) }
+}
+
+const WRAPPING_KEY_BITS = 256
+
+/** Concat KDF (NIST SP 800-56A §5.8.1) as RFC 7518 §4.6.2 uses it: one round of SHA-256 gives the 256 bits. */
+export function deriveWrappingKey(secret: Buffer, alg: string, apu: Buffer = EMPTY, apv: Buffer = EMPTY): Buffer {
+  return createHash('sha256')
+    .update(uint32(1))
+    .update(secret)
+    .update(lengthPrefixed(Buffer.from(alg)))
+    .update(lengthPrefixed(apu))
+    .update(lengthPrefixed(apv))
+    .update(uint32(WRAPPING_KEY_BITS))
+    .digest()
+}
+
+const EMPTY = Buffer.alloc(0)
+
+/** RFC 3394 §2.2.3.1's initial value. */
+const KEY_WRAP_IV = Buffer.alloc(8, 0xa6)
+
+function aesKeyWrap(wrapping: Buffer, contentKey: Buffer): Buffer {
+  const cipher = createCipheriv('id-aes256-wrap', wrapping, KEY_WRAP_IV)
+  return Buffer.concat([cipher.update(contentKey), cipher.final()])
+}
+
+function aesKeyUnwrap(wrapping: Buffer, encryptedKey: Buffer): Buffer {
+  const decipher = createDecipheriv('id-aes256-wrap', wrapping, KEY_WRAP_IV)
+  return Buffer.concat([decipher.update(encryptedKey), decipher.final()])
+}
+
+export function uint32(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
+
+export function lengthPrefixed(bytes: Buffer): Buffer {
+  return Buffer.concat([uint32(bytes.length), bytes])
+}

@@ -1,0 +1,298 @@
+import { createHmac } from 'node:crypto'
+import { CompactEncrypt, FlattenedEncrypt, GeneralEncrypt } from 'jose'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { type ChannelDeclaration, defineChannels } from '../src/channels.ts'
+import { createOpener, type Opener, type OpenerOptions } from '../src/open.ts'
+import type { Identity } from '../src/identity.ts'
+import { createSealer, type SealerOptions } from '../src/seal.ts'
+import { type KeyKind, testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
+import { codeOf, rejectionOf } from './support/thrown.ts'
+
+let billing: TestKey
+let shipping: TestKey
+beforeAll(async () => {
+  billing = await testKey('P-256', 'billing-1')
+  shipping = await testKey('X25519', 'shipping-1')
+})
+
+const ORDERS = { to: ['billing', 'shipping'] }
+
+function pair(declaration: ChannelDeclaration = ORDERS, sealerOptions: Partial<SealerOptions> = {}, openerOptions: Partial<OpenerOptions> = {}): { sealer: ReturnType<typeof createSealer>; opener: Opener } {
+  const channels = defineChannels({ orders: declaration, other: { to: ['billing'] } })
+  return {
+    sealer: createSealer({ directory: testDirectory({ billing: billing.recipientKey, shipping: shipping.recipientKey }), channels, ...sealerOptions }),
+    opener: createOpener({ name: 'billing', identities: testIdentities(billing.identity), channels, ...openerOptions }),
+  }
+}
+
+describe('open: round trip', () => {
+  it('gives back everything that was sealed', async () => {
+    const { sealer, opener } = pair()
+    const before = Math.floor(Date.now() / 1_000)
+    const { bytes, id } = sealer.sealSync(Buffer.from([0, 1, 255]), { channel: 'orders', contentType: 'text/plain', contentEncoding: 'br', key: Buffer.from('k'), inReplyTo: 'req-1' })
+    const message = await opener.open(bytes, { channel: 'orders', key: 'k' })
+    expect(message).toMatchObject({ id, channel: 'orders', kid: 'billing-1', contentType: 'text/plain', contentEncoding: 'br', inReplyTo: 'req-1', sender: undefined })
+    expect(message.plaintext).toEqual(Buffer.from([0, 1, 255]))
+    expect(message.time?.getTime()).toBeGreaterThanOrEqual(before * 1_000)
+    expect(message.envelope).toBe(bytes)
+  })
+
+  it.each(['application/json', 'application/json; charset=utf-8', 'text/plain', 'application/x; p="a/b"', undefined])('content type %s', (contentType) => {
+    const { sealer, opener } = pair()
+    const { bytes } = sealer.sealSync('x', { channel: 'orders', ...(contentType && { contentType }) })
+    expect(opener.openSync(bytes, { channel: 'orders' }).contentType).toBe(contentType)
+  })
+
+  it.each(['gzip', 'zstd'] as const)('compressed with %s', (compress) => {
+    const { sealer, opener } = pair({ ...ORDERS, compress })
+    const payload = 'abc'.repeat(10_000)
+    const { bytes } = sealer.sealSync(payload, { channel: 'orders' })
+    expect(bytes.length).toBeLessThan(2_500)
+    expect(opener.openSync(bytes, { channel: 'orders' }).plaintext.toString()).toBe(payload)
+  })
+
+  it('from a compact and a general envelope alike', () => {
+    const { sealer, opener } = pair()
+    const compact = createSealer({ directory: testDirectory({ billing: billing.recipientKey }), channels: defineChannels({ orders: { to: ['billing'] } }), serialization: 'compact' })
+    for (const each of [sealer, compact]) expect(opener.openSync(each.sealSync('x', { channel: 'orders' }).bytes, { channel: 'orders' }).plaintext.toString()).toBe('x')
+  })
+})
+
+describe('open: context', () => {
+  const failing = (given: Parameters<Opener['openSync']>[1], seal: object = {}, declaration: ChannelDeclaration = ORDERS): string => {
+    const { sealer, opener } = pair(declaration)
+    const { bytes } = sealer.sealSync('x', { channel: 'orders', ...seal })
+    return codeOf(() => opener.openSync(bytes, given))
+  }
+  const MISMATCH = 'ERR_SEALBUS_CONTEXT_MISMATCH'
+
+  it('another channel', () => expect(failing({ channel: 'other' })).toBe(MISMATCH))
+  it('another record key', () => expect(failing({ channel: 'orders', key: 'b' }, { key: 'a' })).toBe(MISMATCH))
+  it('a record key where none was sealed', () => expect(failing({ channel: 'orders', key: 'b' }, { key: null })).toBe(MISMATCH))
+  it('no record key where one was sealed', () => expect(failing({ channel: 'orders', key: null }, { key: 'a' })).toBe(MISMATCH))
+  it('a transport without record keys, where one was sealed', () => expect(failing({ channel: 'orders' }, { key: 'a' })).toBe(MISMATCH))
+  it('an empty record key is a key', () => expect(failing({ channel: 'orders', key: null }, { key: '' })).toBe(MISMATCH))
+
+  it('the key is not bound where the channel says so', () => {
+    const { sealer, opener } = pair({ ...ORDERS, bind: { key: false } })
+    const { bytes } = sealer.sealSync('x', { channel: 'orders', key: 'a' })
+    expect(opener.openSync(bytes, { channel: 'orders', key: 'b' }).plaintext.toString()).toBe('x')
+  })
+
+  const BOUND = { ...ORDERS, bind: { headers: ['tenant'] } }
+  it('bound headers: equal ones open, in any transport form', () => {
+    const { sealer, opener } = pair(BOUND)
+    const { bytes } = sealer.sealSync('x', { channel: 'orders', headers: { tenant: 'acme', more: 1 } })
+    expect(opener.openSync(bytes, { channel: 'orders', headers: { tenant: Buffer.from('acme') } }).plaintext.toString()).toBe('x')
+  })
+  it('a bound header that was changed', () => expect(failing({ channel: 'orders', headers: { tenant: 'evil' } }, { headers: { tenant: 'acme' } }, BOUND)).toBe(MISMATCH))
+  it('a bound header that was removed', () => expect(failing({ channel: 'orders', headers: {} }, { headers: { tenant: 'acme' } }, BOUND)).toBe(MISMATCH))
+  it('a required header that was not bound', () => {
+    const { sealer } = pair()
+    const { opener } = pair(BOUND)
+    const { bytes } = sealer.sealSync('x', { channel: 'orders', headers: { tenant: 'acme' } })
+    expect(codeOf(() => opener.openSync(bytes, { channel: 'orders', headers: { tenant: 'acme' } }))).toBe(MISMATCH)
+  })
+
+  it('realm: required and equal where the opener has one', () => {
+    const { sealer } = pair(ORDERS, { realm: 'prod' })
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    expect(pair(ORDERS, {}, { realm: 'prod' }).opener.openSync(bytes, { channel: 'orders' }).plaintext.toString()).toBe('x')
+    expect(codeOf(() => pair(ORDERS, {}, { realm: 'test' }).opener.openSync(bytes, { channel: 'orders' }))).toBe(MISMATCH)
+    const bare = pair().sealer.sealSync('x', { channel: 'orders' })
+    expect(codeOf(() => pair(ORDERS, {}, { realm: 'prod' }).opener.openSync(bare.bytes, { channel: 'orders' }))).toBe(MISMATCH)
+  })
+})
+
+describe('open: whose key', () => {
+  it('not named, named but missing, destroyed, revoked: four codes', () => {
+    const { sealer, opener } = pair()
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    const openWith = (name: string, ...identities: Parameters<typeof testIdentities>): string =>
+      codeOf(() => createOpener({ name, identities: testIdentities(...identities), channels: opener.channels }).openSync(bytes, { channel: 'orders' }))
+    expect(openWith('audit')).toBe('ERR_SEALBUS_NOT_A_RECIPIENT')
+    expect(openWith('billing')).toBe('ERR_SEALBUS_KEY_MISSING')
+    expect(openWith('billing', { kid: 'billing-1', destroyed: { at: new Date(0) } })).toBe('ERR_SEALBUS_KEY_DESTROYED')
+    expect(openWith('billing', { ...billing.identity, state: 'revoked' })).toBe('ERR_SEALBUS_KEY_REVOKED')
+  })
+
+  it('a revoked key stops working at once, though its content key is cached', () => {
+    const { sealer, opener } = pair()
+    const identity = { ...billing.identity }
+    const current = createOpener({ name: 'billing', identities: testIdentities(identity), channels: opener.channels })
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    current.openSync(bytes, { channel: 'orders' })
+    identity.state = 'revoked'
+    expect(codeOf(() => current.openSync(bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_KEY_REVOKED')
+  })
+
+  it('unwraps once per content key, and remembers wrapped keys that failed', () => {
+    const { sealer, opener } = pair()
+    const unwrap = vi.fn(billing.identity.unwrap)
+    const counting = createOpener({ name: 'billing', identities: testIdentities({ ...billing.identity, unwrap }), channels: opener.channels })
+    for (let count = 0; count < 10; count++) counting.openSync(sealer.sealSync('x', { channel: 'orders' }).bytes, { channel: 'orders' })
+    expect(unwrap).toHaveBeenCalledTimes(1)
+    const broken = breakWrappedKey(sealer.sealSync('x', { channel: 'orders' }).bytes)
+    for (let count = 0; count < 5; count++) expect(codeOf(() => counting.openSync(broken, { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+    expect(unwrap).toHaveBeenCalledTimes(2)
+  })
+
+  it('an unknown kid reads the identities again, once', async () => {
+    const { sealer, opener } = pair()
+    const identities: Identity[] = []
+    const refresh = vi.fn(async () => void identities.push(billing.identity))
+    const late = createOpener({ name: 'billing', channels: opener.channels, identities: { find: (kid) => identities.find((each) => each.kid === kid), list: () => identities, refresh } })
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    expect((await late.open(bytes, { channel: 'orders' })).plaintext.toString()).toBe('x')
+    const { bytes: foreign } = createSealer({ directory: testDirectory({ audit: shipping.recipientKey }), channels: defineChannels({ orders: { to: ['audit'] } }) }).sealSync('x', { channel: 'orders' })
+    expect(await rejectionOf(late.open(foreign, { channel: 'orders' }))).toBe('ERR_SEALBUS_NOT_A_RECIPIENT')
+    expect(refresh).toHaveBeenCalledTimes(1)
+  })
+})
+
+describe('open: a private half elsewhere', () => {
+  const remote = (unwrap: Identity['unwrap']): Opener => createOpener({ name: 'billing', identities: testIdentities({ ...billing.identity, unwrap }), channels: pair().opener.channels })
+
+  it('one call for concurrent messages of one content key; openSync then works from the cache', async () => {
+    const unwrap = vi.fn(async (request: Parameters<Identity['unwrap']>[0]) => billing.identity.unwrap(request))
+    const opener = remote(unwrap)
+    const { sealer } = pair()
+    const messages = Array.from({ length: 20 }, (_, index) => sealer.sealSync(`${index}`, { channel: 'orders' }).bytes)
+    const [first = expect.fail()] = messages
+    expect(codeOf(() => opener.openSync(first, { channel: 'orders' }))).toBe('ERR_SEALBUS_KEYS_NOT_READY')
+    const calls = unwrap.mock.calls.length
+    const texts = await Promise.all(messages.map(async (bytes) => (await opener.open(bytes, { channel: 'orders' })).plaintext.toString()))
+    expect(texts).toEqual(messages.map((_, index) => `${index}`))
+    expect(unwrap.mock.calls.length - calls).toBe(1)
+    expect(opener.openSync(first, { channel: 'orders' }).plaintext.toString()).toBe('0')
+  })
+
+  it('an outage is not a failed decryption, and its error carries nothing of the source', async () => {
+    const opener = remote(async () => {
+      throw new Error('secret-token-123')
+    })
+    const { bytes } = pair().sealer.sealSync('x', { channel: 'orders' })
+    const error: unknown = await opener.open(bytes, { channel: 'orders' }).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'ERR_SEALBUS_KEY_UNAVAILABLE', transient: true })
+    expect(JSON.stringify(error, Object.getOwnPropertyNames(error)) + String(error)).not.toContain('secret-token')
+  })
+
+  it('a caller that aborts leaves the wait', async () => {
+    const opener = remote(() => new Promise(() => {}))
+    const { bytes } = pair().sealer.sealSync('x', { channel: 'orders' })
+    const controller = new AbortController()
+    const pending = opener.open(bytes, { channel: 'orders', signal: controller.signal })
+    controller.abort()
+    expect(await rejectionOf(pending)).toBe('ERR_SEALBUS_KEY_UNAVAILABLE')
+  })
+})
+
+describe('open: what jose seals', () => {
+  const foreignOpener = (identity: Identity): Opener => createOpener({ name: 'billing', identities: testIdentities(identity), channels: defineChannels({ orders: { to: ['billing'], foreign: true } }) })
+
+  it.each(['P-256', 'P-384', 'P-521', 'X25519', 'RSA'] as KeyKind[])('flattened, compact and general with %s', async (kind) => {
+    const own = await testKey(kind, 'own')
+    const opener = foreignOpener(own.identity)
+    const header = { alg: own.recipientKey.alg, enc: 'A256GCM', kid: 'own' }
+    const text = new TextEncoder().encode('from jose')
+    const compact = await new CompactEncrypt(text).setProtectedHeader(header).encrypt(own.recipientKey.publicKey)
+    const flattened = await new FlattenedEncrypt(text).setProtectedHeader(header).encrypt(own.recipientKey.publicKey)
+    const general = await new GeneralEncrypt(text)
+      .setProtectedHeader({ enc: 'A256GCM' })
+      .addRecipient(shipping.recipientKey.publicKey).setUnprotectedHeader({ alg: 'ECDH-ES+A256KW', kid: 'shipping-1' })
+      .addRecipient(own.recipientKey.publicKey).setUnprotectedHeader({ alg: own.recipientKey.alg, kid: 'own' })
+      .encrypt()
+    for (const jwe of [compact, JSON.stringify(flattened), JSON.stringify(general)]) {
+      const message = opener.openSync(Buffer.from(jwe), { channel: 'orders' })
+      expect(message.plaintext.toString()).toBe('from jose')
+      expect(message.id).toBeUndefined()
+    }
+  })
+
+  it.each(['A128GCM', 'A256CBC-HS512'])('%s', async (enc) => {
+    const compact = await new CompactEncrypt(Buffer.from('x')).setProtectedHeader({ alg: 'ECDH-ES+A256KW', enc, kid: 'billing-1' }).encrypt(billing.recipientKey.publicKey)
+    expect(foreignOpener(billing.identity).openSync(Buffer.from(compact), { channel: 'orders' }).plaintext.toString()).toBe('x')
+    const tampered = compact.replace(/\.(.)([^.]*)$/, (_all, first: string, rest: string) => `.${first === 'A' ? 'B' : 'A'}${rest}`)
+    expect(codeOf(() => foreignOpener(billing.identity).openSync(Buffer.from(tampered), { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+  })
+
+  it('is refused where the channel does not accept foreign envelopes, and with algorithms that are not in the table', async () => {
+    const seal = async (alg: string, enc: string, to: TestKey): Promise<Buffer> =>
+      Buffer.from(await new CompactEncrypt(Buffer.from('x')).setProtectedHeader({ kid: 'billing-1', alg, enc }).encrypt(to.recipientKey.publicKey))
+    const good = await seal('ECDH-ES+A256KW', 'A256GCM', billing)
+    expect(codeOf(() => pair().opener.openSync(good, { channel: 'orders' }))).toBe('ERR_SEALBUS_REFUSED')
+    const rsa = await testKey('RSA', 'billing-1')
+    const refusedOnes = [
+      ['ECDH-ES+A128KW', 'A256GCM', billing],
+      ['ECDH-ES', 'A256GCM', billing],
+      ['ECDH-ES+A256KW', 'A192GCM', billing],
+      ['RSA-OAEP', 'A256GCM', rsa],
+    ] as const
+    for (const [alg, enc, to] of refusedOnes) {
+      const bytes = await seal(alg, enc, to)
+      expect(codeOf(() => foreignOpener(to.identity).openSync(bytes, { channel: 'orders' })), `${alg} ${enc}`).toBe('ERR_SEALBUS_REFUSED')
+    }
+  })
+})
+
+describe('open: fails closed', () => {
+  it('every bit of the authenticated parts counts', () => {
+    const { sealer, opener } = pair()
+    const { bytes } = sealer.sealSync('payload', { channel: 'orders' })
+    const jwe = JSON.parse(bytes.toString()) as Record<string, string>
+    for (const member of ['iv', 'ciphertext', 'tag']) {
+      const raw = Buffer.from(jwe[member] ?? '', 'base64url')
+      for (let bit = 0; bit < raw.length * 8; bit += 7) {
+        const changed = Buffer.from(raw)
+        changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7))
+        expect(codeOf(() => opener.openSync(Buffer.from(JSON.stringify({ ...jwe, [member]: changed.toString('base64url') })), { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+      }
+    }
+  })
+
+  it('a wrong commitment is the generic failure', () => {
+    const { sealer, opener } = pair()
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    const jwe = JSON.parse(bytes.toString()) as Record<string, string>
+    const header = JSON.parse(Buffer.from(jwe['protected'] ?? '', 'base64url').toString()) as Record<string, unknown>
+    header['kc'] = createHmac('sha256', 'wrong').digest('base64url')
+    const changed = { ...jwe, protected: Buffer.from(JSON.stringify(header)).toString('base64url') }
+    expect(codeOf(() => opener.openSync(Buffer.from(JSON.stringify(changed)), { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+  })
+
+  it('plain bytes on a sealed channel', () => {
+    const { opener } = pair()
+    expect(opener.isPlain(Buffer.from('{"total":9}'), { channel: 'orders' })).toBe(false)
+    expect(codeOf(() => opener.openSync(Buffer.from('{"total":9}'), { channel: 'orders' }))).toBe('ERR_SEALBUS_NOT_SEALED')
+  })
+
+  it('sealed-or-plain tells them apart, counts both, and never delivers an envelope as plain', () => {
+    const { sealer, opener } = pair({ ...ORDERS, accept: 'sealed-or-plain' })
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    const pretty = Buffer.from(JSON.stringify(JSON.parse(bytes.toString()), Object.keys(JSON.parse(bytes.toString()) as object).toReversed(), 1))
+    const escaped = Buffer.from(' {"ciphertext":"","prot\\u0065cted":""}')
+    for (const sealedBytes of [bytes, pretty, escaped]) expect(opener.isPlain(sealedBytes, { channel: 'orders' })).toBe(false)
+    expect(opener.isPlain(Buffer.from('anything'), { channel: 'orders', contentType: 'application/jose+json; charset=utf-8' })).toBe(false)
+    expect(opener.isPlain(Buffer.from('{"total":9}'), { channel: 'orders' })).toBe(true)
+    expect(opener.isPlain(Buffer.from('e.e.e.e.e'), { channel: 'orders' })).toBe(true)
+    expect(opener.counts()).toEqual({ orders: { sealed: 4, plain: 2 } })
+  })
+
+  it('closed', async () => {
+    const { sealer, opener } = pair()
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    opener.close()
+    expect(codeOf(() => opener.openSync(bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_CLOSED')
+    expect(await rejectionOf(opener.open(bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_CLOSED')
+  })
+})
+
+function breakWrappedKey(bytes: Buffer): Buffer {
+  const jwe = JSON.parse(bytes.toString()) as { recipients: { encrypted_key: string }[] }
+  for (const recipient of jwe.recipients) {
+    const raw = Buffer.from(recipient.encrypted_key, 'base64url')
+    raw[0] = (raw[0] ?? 0) ^ 1
+    recipient.encrypted_key = raw.toString('base64url')
+  }
+  return Buffer.from(JSON.stringify(jwe))
+}

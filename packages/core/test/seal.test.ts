@@ -1,0 +1,202 @@
+import { decodeProtectedHeader, type GeneralJWE, generalDecrypt, compactDecrypt } from 'jose'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { defineChannels } from '../src/channels.ts'
+import { createOpener } from '../src/open.ts'
+import { createSealer } from '../src/seal.ts'
+import { type KeyKind, testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
+import { codeOf, rejectionOf } from './support/thrown.ts'
+
+const KINDS: readonly KeyKind[] = ['P-256', 'P-384', 'P-521', 'X25519', 'RSA']
+const keys = new Map<KeyKind, TestKey>()
+const key = (kind: KeyKind): TestKey => keys.get(kind) ?? expect.fail(kind)
+
+beforeAll(async () => {
+  for (const kind of KINDS) keys.set(kind, await testKey(kind, `key-${kind}`))
+})
+
+const parse = (bytes: Buffer): GeneralJWE & { protected: string } => JSON.parse(bytes.toString()) as GeneralJWE & { protected: string }
+
+describe('seal: jose opens what we seal', () => {
+  it.each(KINDS)('one recipient, %s', async (kind) => {
+    const channels = defineChannels({ orders: { to: ['billing'] } })
+    const sealer = createSealer({ directory: testDirectory({ billing: key(kind).recipientKey }), channels })
+    const { bytes, contentType, id } = sealer.sealSync('{"total":9}', { channel: 'orders', contentType: 'application/json', key: '42' })
+    expect(contentType).toBe('application/jose+json')
+    const { plaintext, protectedHeader } = await generalDecrypt(parse(bytes), key(kind).privateKey)
+    expect(Buffer.from(plaintext).toString()).toBe('{"total":9}')
+    expect(protectedHeader).toMatchObject({ typ: 'sealbus+jwe', enc: 'A256GCM', kid: `key-${kind}`, cty: 'json', msg: { v: 1, id, ch: 'orders', to: ['billing'] } })
+  })
+
+  it('several recipients of different algorithms, each with its own private key', async () => {
+    const channels = defineChannels({ orders: { to: [...KINDS] } })
+    const directory = testDirectory(Object.fromEntries(KINDS.map((kind) => [kind, key(kind).recipientKey])))
+    const { bytes } = createSealer({ directory, channels }).sealSync('hello', { channel: 'orders' })
+    const jwe = parse(bytes)
+    expect(Object.keys(jwe)).toEqual(['protected', 'recipients', 'iv', 'ciphertext', 'tag'])
+    expect(decodeProtectedHeader(jwe)).not.toHaveProperty('alg')
+    for (const kind of KINDS) {
+      const { plaintext } = await generalDecrypt(jwe, (_protected, token) => {
+        if (token.header?.kid !== key(kind).kid) throw new Error('not this entry')
+        return key(kind).privateKey
+      })
+      expect(Buffer.from(plaintext).toString()).toBe('hello')
+    }
+  })
+
+  it('a shared alg stands once, in the protected header', () => {
+    const channels = defineChannels({ orders: { to: ['a', 'b'] } })
+    const directory = testDirectory({ a: key('P-256').recipientKey, b: key('X25519').recipientKey })
+    const jwe = parse(createSealer({ directory, channels }).sealSync('x', { channel: 'orders' }).bytes)
+    expect(decodeProtectedHeader(jwe)).toMatchObject({ alg: 'ECDH-ES+A256KW' })
+    for (const recipient of jwe.recipients) expect(Object.keys(recipient.header ?? {}).toSorted()).toEqual(['epk', 'kid'])
+  })
+
+  it('compact, on request, for one recipient', async () => {
+    const channels = defineChannels({ orders: { to: ['billing'] } })
+    const sealer = createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels, serialization: 'compact' })
+    const { bytes, contentType } = sealer.sealSync('x', { channel: 'orders' })
+    expect(contentType).toBe('application/jose')
+    const { plaintext } = await compactDecrypt(bytes.toString(), key('P-256').privateKey)
+    expect(Buffer.from(plaintext).toString()).toBe('x')
+  })
+
+  it('an empty payload, and A128GCM', async () => {
+    const channels = defineChannels({ orders: { to: ['billing'] } })
+    const sealer = createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels, enc: 'A128GCM' })
+    const { plaintext } = await generalDecrypt(parse(sealer.sealSync('', { channel: 'orders' }).bytes), key('P-256').privateKey)
+    expect(plaintext).toHaveLength(0)
+  })
+})
+
+describe('seal: fails closed', () => {
+  const channels = defineChannels({
+    orders: { to: ['billing'] },
+    nobody: { to: () => [] },
+    tenant: { to: ['billing'], bind: { headers: ['x-tenant'] } },
+    other: { to: ['billing'] },
+    metrics: 'plaintext',
+  })
+  const sealerWithKey = (): ReturnType<typeof createSealer> => createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels })
+
+  it.each([
+    ['an undeclared channel', 'ERR_SEALBUS_UNDECLARED_CHANNEL', { channel: 'invoices' }],
+    ['a name of Object.prototype', 'ERR_SEALBUS_UNDECLARED_CHANNEL', { channel: 'constructor' }],
+    ['no recipients', 'ERR_SEALBUS_NO_RECIPIENTS', { channel: 'nobody' }],
+    ['a plaintext channel', 'ERR_SEALBUS_INVALID_OPTION', { channel: 'metrics' }],
+    ['a bound header that is missing', 'ERR_SEALBUS_INVALID_OPTION', { channel: 'tenant' }],
+    ['a bound header that is a number', 'ERR_SEALBUS_INVALID_OPTION', { channel: 'tenant', headers: { 'x-tenant': 7 } }],
+    ['an id that is too long', 'ERR_SEALBUS_INVALID_OPTION', { channel: 'orders', id: 'x'.repeat(129) }],
+    ['a JOSE content type', 'ERR_SEALBUS_ALREADY_SEALED', { channel: 'orders', contentType: 'application/jose' }],
+  ])('%s: %s', (_title, code, options) => {
+    expect(codeOf(() => sealerWithKey().sealSync('x', options))).toBe(code)
+  })
+
+  it('keys that are not in memory: a transient error, and the fetch starts', async () => {
+    const directory = testDirectory({})
+    const sealer = createSealer({ directory, channels })
+    expect(sealer.isReady({ channel: 'orders' })).toBe(false)
+    expect(codeOf(() => sealer.sealSync('x', { channel: 'orders' }))).toBe('ERR_SEALBUS_KEYS_NOT_READY')
+    expect(directory.resolved).toEqual(['billing'])
+  })
+
+  it('ready() fetches every declared recipient once', async () => {
+    const directory = testDirectory({ billing: key('P-256').recipientKey })
+    await createSealer({ directory, channels }).ready()
+    expect(directory.resolved).toEqual(['billing'])
+  })
+
+  it('a payload over 16 MiB', () => {
+    expect(codeOf(() => sealerWithKey().sealSync(Buffer.alloc(16 * 1024 * 1024 + 1), { channel: 'orders' }))).toBe('ERR_SEALBUS_TOO_LARGE')
+  })
+
+  it('an envelope is sealed only once; an opened one passes through on its own channel as it is', () => {
+    const sealer = sealerWithKey()
+    const opener = createOpener({ name: 'billing', identities: testIdentities(key('P-256').identity), channels })
+    const { bytes, id } = sealer.sealSync('x', { channel: 'orders' })
+    expect(codeOf(() => sealer.sealSync(bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_ALREADY_SEALED')
+    const { envelope } = opener.openSync(bytes, { channel: 'orders' })
+    expect(sealer.sealSync(envelope, { channel: 'orders' })).toMatchObject({ bytes: envelope, id })
+    expect(codeOf(() => sealer.sealSync(envelope, { channel: 'other' }))).toBe('ERR_SEALBUS_CONTEXT_MISMATCH')
+    envelope.fill('p')
+    expect(sealer.sealSync(envelope, { channel: 'orders' }).bytes.includes('pppp')).toBe(false)
+  })
+
+  it('closed', async () => {
+    const sealer = sealerWithKey()
+    sealer.close()
+    expect(codeOf(() => sealer.sealSync('x', { channel: 'orders' }))).toBe('ERR_SEALBUS_CLOSED')
+    expect(await rejectionOf(sealer.seal('x', { channel: 'orders' }))).toBe('ERR_SEALBUS_CLOSED')
+  })
+
+  it.each([
+    { session: { messages: 0 } },
+    { session: { messages: 2 ** 20 + 1 } },
+    { session: { ageMs: 3_600_001 } },
+    { session: { bytes: 64 * 2 ** 30 + 1 } },
+    { session: { messages: Number.NaN } },
+    { enc: 'A256CBC-HS512' as never },
+    { contentKeys: 'never' as never },
+    { realm: '' },
+  ])('options out of range are refused: %o', (options) => {
+    expect(codeOf(() => createSealer({ directory: testDirectory({}), channels, ...options }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+})
+
+describe('content-key sessions', () => {
+  const channels = defineChannels({ orders: { to: ['billing'] }, invoices: { to: ['billing'] } })
+  const wrapped = (bytes: Buffer): string => parse(bytes).recipients[0]?.encrypted_key ?? expect.fail('no entry')
+
+  it('end at the message bound, and the next message has a new key', () => {
+    const sealer = createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels, session: { messages: 3 } })
+    const seen = Array.from({ length: 7 }, () => wrapped(sealer.sealSync('x', { channel: 'orders' }).bytes))
+    expect(new Set(seen).size).toBe(3)
+    expect(seen[0]).toBe(seen[2])
+    expect(seen[2]).not.toBe(seen[3])
+  })
+
+  it('end at the byte bound; a message over it has one of its own', () => {
+    const sealer = createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels, session: { bytes: 10 } })
+    const seen = ['12345', '12345', '1', 'x'.repeat(50), 'y'].map((payload) => wrapped(sealer.sealSync(payload, { channel: 'orders' }).bytes))
+    expect(seen[0]).toBe(seen[1])
+    expect(new Set(seen).size).toBe(4)
+  })
+
+  it('belong to one channel, and per-message draws one each', () => {
+    const directory = testDirectory({ billing: key('P-256').recipientKey })
+    const sealer = createSealer({ directory, channels })
+    expect(wrapped(sealer.sealSync('x', { channel: 'orders' }).bytes)).not.toBe(wrapped(sealer.sealSync('x', { channel: 'invoices' }).bytes))
+    const each = createSealer({ directory, channels, contentKeys: 'per-message' })
+    expect(wrapped(each.sealSync('x', { channel: 'orders' }).bytes)).not.toBe(wrapped(each.sealSync('x', { channel: 'orders' }).bytes))
+  })
+
+  it('end at once when a key changes, and on reset()', () => {
+    const directory = testDirectory({ billing: key('P-256').recipientKey })
+    const sealer = createSealer({ directory, channels })
+    const first = sealer.sealSync('x', { channel: 'orders' })
+    directory.keys['billing'] = key('X25519').recipientKey
+    const second = sealer.sealSync('x', { channel: 'orders' })
+    const opener = createOpener({ name: 'billing', identities: testIdentities(key('X25519').identity), channels })
+    expect(opener.openSync(second.bytes, { channel: 'orders' }).plaintext.toString()).toBe('x')
+    expect(codeOf(() => opener.openSync(first.bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_KEY_MISSING')
+    sealer.reset()
+    expect(wrapped(sealer.sealSync('x', { channel: 'orders' }).bytes)).not.toBe(wrapped(second.bytes))
+  })
+
+  it('never use an IV twice with one content key', () => {
+    const sealer = createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels, session: { messages: 100_000 } })
+    const ivs = Array.from({ length: 5_000 }, () => parse(sealer.sealSync('x', { channel: 'orders' }).bytes).iv)
+    expect(new Set(ivs).size).toBe(5_000)
+  })
+
+  it('two names with one key are one entry, and colliding kids become thumbprints', async () => {
+    const twin = await testKey('P-256', 'key-P-256')
+    const both = defineChannels({ orders: { to: ['a', 'b', 'c'] } })
+    const directory = testDirectory({ a: key('P-256').recipientKey, b: key('P-256').recipientKey, c: twin.recipientKey })
+    const { bytes } = createSealer({ directory, channels: both }).sealSync('x', { channel: 'orders' })
+    expect(parse(bytes).recipients.map((each) => each.header?.kid)).toEqual([key('P-256').recipientKey.thumbprint, twin.recipientKey.thumbprint])
+    for (const each of [key('P-256'), twin]) {
+      const opener = createOpener({ name: 'a', identities: testIdentities(each.identity), channels: both })
+      expect(opener.openSync(bytes, { channel: 'orders' }).plaintext.toString()).toBe('x')
+    }
+  })
+})

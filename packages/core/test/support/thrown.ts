@@ -1,0 +1,23 @@
+import { expect } from 'vitest'
+import { isSealbusError, type SealbusErrorCode } from '../../src/errors.ts'
+
+/** The code that a call throws; a failure when it throws nothing, or something that is no SealbusError. */
+export function codeOf(call: () => unknown): SealbusErrorCode {
+  try {
+    call()
+  } catch (error) {
+    if (isSealbusError(error)) return error.code
+    throw error
+  }
+  return expect.fail('nothing was thrown')
+}
+
+export async function rejectionOf(promise: Promise<unknown>): Promise<SealbusErrorCode> {
+  try {
+    await promise
+  } catch (error) {
+    if (isSealbusError(error)) return error.code
+    throw error
+  }
+  return expect.fail('it did not reject')
+}
