@@ -13,15 +13,15 @@ export default async function setup({ provide }: TestProject): Promise<() => Pro
   const missing = Object.entries({ kafka: kafka.offer, rabbitmq: rabbit.offer }).flatMap(([transport, offer]) =>
     offer.available ? [] : [`${transport} suites: ${offer.reason}`],
   )
+  // A broker from elsewhere may not be killed, and its files are out of reach: suites that need that start their own.
+  for (const [transport, reason] of Object.entries({ kafka: kafkaMissing(), rabbitmq: rabbitMissing() })) {
+    if (reason !== undefined) missing.push(`${transport} suites with brokers of their own: ${reason}`)
+  }
   if (missing.length > 0 && process.env.SEALBUS_REQUIRE_BROKERS === '1') {
     await stop()
     throw new Error(`SEALBUS_REQUIRE_BROKERS=1, but there is no broker for the\n${missing.join('\n')}`)
   }
   for (const line of missing) console.warn(`SKIPPED ${line}`)
-  // A broker from elsewhere may not be killed: suites that do so need local ones.
-  for (const [transport, reason] of Object.entries({ kafka: kafkaMissing(), rabbitmq: rabbitMissing() })) {
-    if (reason !== undefined) console.warn(`SKIPPED ${transport} suites with brokers of their own: ${reason}`)
-  }
 
   provide('kafka', kafka.offer)
   provide('rabbit', rabbit.offer)

@@ -1,3 +1,4 @@
+import { dockerMissing, startKafkaContainer, startRabbitContainer } from './docker-containers.ts'
 import { startKafkaCluster } from './kafka-cluster.ts'
 import { kafkaMissing } from './kafka-distribution.ts'
 import { rabbitMissing, startRabbitNode } from './rabbitmq-node.ts'
@@ -37,6 +38,14 @@ export const kafkaProviders: readonly Provider<KafkaAddress>[] = [
     }),
   },
   {
+    name: 'docker',
+    missing: dockerMissing,
+    async start() {
+      const { bootstrap, stop } = await startKafkaContainer()
+      return { address: { bootstrap, dataDirs: [] }, stop }
+    },
+  },
+  {
     name: 'local',
     missing: async () => kafkaMissing(),
     async start() {
@@ -54,6 +63,14 @@ export const rabbitProviders: readonly Provider<RabbitAddress>[] = [
       address: { url: process.env.SEALBUS_AMQP_URL ?? '', dataDir: undefined },
       stop: async () => {},
     }),
+  },
+  {
+    name: 'docker',
+    missing: dockerMissing,
+    async start() {
+      const { url, stop } = await startRabbitContainer()
+      return { address: { url, dataDir: undefined }, stop }
+    },
   },
   {
     name: 'local',

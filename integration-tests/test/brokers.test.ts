@@ -365,6 +365,6 @@ describe('a machine without brokers', () => {
   test('does not take an unknown provider for none', async () => {
     const { code, output } = await runThere({ SEALBUS_BROKERS: 'elsewhere' })
     expect(code).toBe(1)
-    expect(output).toContain('SEALBUS_BROKERS=elsewhere is none of: env, local')
+    expect(output).toContain('SEALBUS_BROKERS=elsewhere is none of: env, docker, local')
   })
 })
