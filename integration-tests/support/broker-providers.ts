@@ -41,8 +41,8 @@ export const kafkaProviders: readonly Provider<KafkaAddress>[] = [
     name: 'docker',
     missing: dockerMissing,
     async start() {
-      const { bootstrap, stop } = await startKafkaContainer()
-      return { address: { bootstrap, dataDirs: [] }, stop }
+      const container = await startKafkaContainer()
+      return { address: { bootstrap: container.bootstrap, dataDirs: [] }, stop: () => container.stop() }
     },
   },
   {
@@ -68,8 +68,8 @@ export const rabbitProviders: readonly Provider<RabbitAddress>[] = [
     name: 'docker',
     missing: dockerMissing,
     async start() {
-      const { url, stop } = await startRabbitContainer()
-      return { address: { url, dataDir: undefined }, stop }
+      const container = await startRabbitContainer()
+      return { address: { url: container.url, dataDir: undefined }, stop: () => container.stop() }
     },
   },
   {

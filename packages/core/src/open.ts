@@ -78,13 +78,6 @@ export function createOpener({ name, identities, channels, realm }: OpenerOption
     return { bytes, channel, envelope }
   }
 
-  /** Decrypts with one candidate's key; undefined for every cryptographic failure, after the same work. */
-  const decrypt = (envelope: Envelope, { contentKey }: Unwrapped): Buffer | undefined => {
-    const committed = !envelope.native || timingSafeEqual(contentKey.commitment, envelope.native.commitment)
-    const content = decryptContent(envelope.enc, contentKey.key, envelope.iv, envelope.aad, envelope.ciphertext, envelope.tag)
-    return content !== null && committed ? content : undefined
-  }
-
   const finish = (message: ReturnType<typeof read>, options: OpenOptions, { candidate, contentKey, cached }: Unwrapped, content: Buffer): OpenedMessage => {
     const { bytes, channel, envelope } = message
     if (!cached) cache.add(candidate.digest, candidate.identity, contentKey)
@@ -171,6 +164,13 @@ interface Unwrapped {
   readonly contentKey: ContentKey
   /** Whether it must not be entered into the cache: it is there, or it is a random stand-in. */
   readonly cached: boolean
+}
+
+/** Decrypts with one candidate's key; undefined for every cryptographic failure, after the same work. */
+function decrypt(envelope: Envelope, { contentKey }: Unwrapped): Buffer | undefined {
+  const committed = !envelope.native || timingSafeEqual(contentKey.commitment, envelope.native.commitment)
+  const content = decryptContent(envelope.enc, contentKey.key, envelope.iv, envelope.aad, envelope.ciphertext, envelope.tag)
+  return content !== null && committed ? content : undefined
 }
 
 /** RFC 7516 §11.5: a failed unwrap goes on with a random key, so that it takes the same course as a wrong tag. */

@@ -101,14 +101,6 @@ export function createSealer(options: SealerOptions): Sealer {
   const keyLists = new WeakMap<readonly string[], readonly RecipientKey[]>()
   let closed = false
 
-  const recipientsOf = (channel: Channel, message: SealOptions): readonly string[] => {
-    if (typeof channel.to !== 'function') return channel.to
-    const { key, headers, contentType } = message
-    const names = channel.to({ channel: channel.name, ...(key !== undefined && { key }), ...(headers && { headers }), ...(contentType !== undefined && { contentType }) })
-    checkRecipients(channel.name, names)
-    return names
-  }
-
   const sealedChannel = (name: string): Channel => {
     if (closed) throw new SealbusError('ERR_SEALBUS_CLOSED', 'the sealer is closed')
     const channel = channels.get(name)
@@ -222,6 +214,14 @@ export function createSealer(options: SealerOptions): Sealer {
     close,
     [Symbol.dispose]: close,
   }
+}
+
+function recipientsOf(channel: Channel, message: SealOptions): readonly string[] {
+  if (typeof channel.to !== 'function') return channel.to
+  const { key, headers, contentType } = message
+  const names = channel.to({ channel: channel.name, ...(key !== undefined && { key }), ...(headers && { headers }), ...(contentType !== undefined && { contentType }) })
+  checkRecipients(channel.name, names)
+  return names
 }
 
 /** An opened message's own envelope, on its own channel, goes out as it came: no plaintext, no second seal. */

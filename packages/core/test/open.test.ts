@@ -128,7 +128,7 @@ describe('open: whose key', () => {
 
   it('unwraps once per content key, and remembers wrapped keys that failed', () => {
     const { sealer, opener } = pair()
-    const unwrap = vi.fn(billing.identity.unwrap)
+    const unwrap = vi.fn((request: Parameters<Identity['unwrap']>[0]) => billing.identity.unwrap(request))
     const counting = createOpener({ name: 'billing', identities: testIdentities({ ...billing.identity, unwrap }), channels: opener.channels })
     for (let count = 0; count < 10; count++) counting.openSync(sealer.sealSync('x', { channel: 'orders' }).bytes, { channel: 'orders' })
     expect(unwrap).toHaveBeenCalledTimes(1)
