@@ -1,0 +1,92 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { inspect } from 'node:util'
+import type { JWK } from 'jose'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { loadIdentities } from '../src/identities.ts'
+import { type KeyKind, testKey, type TestKey } from './support/keys.ts'
+import { rejectionOf } from './support/thrown.ts'
+
+const KINDS: readonly KeyKind[] = ['P-256', 'P-384', 'P-521', 'X25519', 'RSA']
+const keys: TestKey[] = []
+beforeAll(async () => {
+  for (const kind of KINDS) keys.push(await testKey(kind, kind))
+})
+const privateJwk = (index: number, more: object = {}): JWK => ({ ...(keys[index]?.privateKey.export({ format: 'jwk' }) as JWK), kid: KINDS[index] ?? '', ...more })
+const INVALID = 'ERR_SEALBUS_INVALID_KEY'
+
+describe('identities', () => {
+  it('load from an object, a file and an environment variable, and are found by kid and by thumbprint', async () => {
+    const set = { keys: KINDS.map((_, index) => privateJwk(index)) }
+    const directory = await mkdtemp(join(tmpdir(), 'sealbus-'))
+    onTestFinished(() => rm(directory, { recursive: true }))
+    const file = join(directory, 'private.jwks.json')
+    await writeFile(file, JSON.stringify(set), { mode: 0o600 })
+    process.env['SEALBUS_TEST_IDENTITIES'] = JSON.stringify(set)
+    onTestFinished(() => void delete process.env['SEALBUS_TEST_IDENTITIES'])
+    for (const source of [set, file, { env: 'SEALBUS_TEST_IDENTITIES' }]) {
+      const store = await loadIdentities(source)
+      expect(store.list().map(({ kid }) => kid)).toEqual(KINDS)
+      for (const key of keys) {
+        expect(store.find(key.kid)).toMatchObject({ thumbprint: key.identity.thumbprint, alg: key.identity.alg, state: 'active' })
+        expect(store.find(key.identity.thumbprint)).toBe(store.find(key.kid))
+      }
+      expect(store.find('__proto__')).toBeUndefined()
+    }
+  })
+
+  it('refresh() reads the file again; what did not change stays the same object', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'sealbus-'))
+    onTestFinished(() => rm(directory, { recursive: true }))
+    const file = join(directory, 'private.jwks.json')
+    await writeFile(file, JSON.stringify({ keys: [privateJwk(0)] }))
+    const store = await loadIdentities(file)
+    const before = store.find('P-256')
+    await writeFile(file, JSON.stringify({ keys: [privateJwk(0), privateJwk(3)] }))
+    await store.refresh?.()
+    expect(store.find('P-256')).toBe(before)
+    expect(store.find('X25519')).toBeDefined()
+    await writeFile(file, 'no JSON')
+    expect(await rejectionOf(store.refresh?.() ?? Promise.resolve())).toBe(INVALID)
+    expect(store.find('P-256')).toBe(before)
+  })
+
+  it('a destroyed key is a tombstone', async () => {
+    const store = await loadIdentities({ keys: [{ kid: 'old', state: 'destroyed', destroyed_at: '2026-01-02T03:04:05Z', reason: 'retention' } as unknown as JWK] })
+    expect(store.find('old')).toEqual({ kid: 'old', destroyed: { at: new Date('2026-01-02T03:04:05Z'), reason: 'retention' } })
+    expect(store.list()).toEqual([])
+  })
+
+  it.each<[string, () => unknown[]]>([
+    ['an EC key whose x and y do not match its d', () => [{ ...privateJwk(0), x: keys[0]?.publicJwk.x, d: 'A'.repeat(42) + 'E' }]],
+    ['a public key', () => [keys[0]?.publicJwk]],
+    ['a symmetric key', () => [{ kty: 'oct', k: 'c2VjcmV0LWNhbmFyeQ', kid: 'o' }]],
+    ['one kid twice', () => [privateJwk(0), privateJwk(3, { kid: 'P-256' })]],
+    ['one key under two kids', () => [privateJwk(0), privateJwk(0, { kid: 'other' })]],
+    ['an unknown state', () => [privateJwk(0, { state: 'lost' })]],
+    ['no object', () => ['key']],
+    ['a tombstone without a time', () => [{ kid: 'x', state: 'destroyed' }]],
+  ])('%s is refused, and nothing of it is quoted', async (_title, entries) => {
+    const error: unknown = await loadIdentities({ keys: entries() as JWK[] }).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: INVALID })
+    const shown = inspect(error, { depth: Infinity, showHidden: true })
+    for (const secret of ['c2VjcmV0LWNhbmFyeQ', String(privateJwk(0).d), 'A'.repeat(42)]) expect(shown).not.toContain(secret)
+  })
+
+  it('a missing file or variable is an outage of the source', async () => {
+    expect(await rejectionOf(loadIdentities('/nowhere/private.jwks.json'))).toBe('ERR_SEALBUS_KEY_UNAVAILABLE')
+    expect(await rejectionOf(loadIdentities({ env: 'SEALBUS_TEST_NOT_SET' }))).toBe('ERR_SEALBUS_KEY_UNAVAILABLE')
+  })
+
+  it('show nothing private, whoever looks', async () => {
+    const store = await loadIdentities({ keys: KINDS.map((_, index) => privateJwk(index)) })
+    const shown = inspect([store, store.list()], { depth: Infinity, showHidden: true }) + JSON.stringify(store.list())
+    for (const index of KINDS.keys()) {
+      for (const member of ['d', 'p', 'q', 'dp', 'dq', 'qi'] as const) {
+        const secret = privateJwk(index)[member]
+        if (typeof secret === 'string') expect(shown).not.toContain(secret.slice(0, 20))
+      }
+    }
+  })
+})

@@ -1,0 +1,280 @@
+import { gzipSync } from 'node:zlib'
+import type { JWK } from 'jose'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { createJwksDirectory, type JwksDirectory, type JwksDirectoryOptions } from '../../src/jwks/directory.ts'
+import { type Answer, type Endpoint, json, startEndpoint, status, testClock } from '../support/endpoint.ts'
+import { testKey, type TestKey } from '../support/keys.ts'
+import { codeOf, rejectionOf } from '../support/thrown.ts'
+
+let one: TestKey
+let two: TestKey
+beforeAll(async () => {
+  one = await testKey('P-256', 'one')
+  two = await testKey('P-256', 'two')
+})
+const set = (...keys: TestKey[]): { keys: JWK[] } => ({ keys: keys.map(({ publicJwk }) => publicJwk) })
+const UNAVAILABLE = 'ERR_SEALBUS_DIRECTORY_UNAVAILABLE'
+const MINUTE = 60_000
+
+async function start(answer: Answer, options: Partial<JwksDirectoryOptions> = {}): Promise<{ endpoint: Endpoint; clock: ReturnType<typeof testClock>; directory: JwksDirectory }> {
+  const endpoint = await startEndpoint(answer)
+  const clock = testClock()
+  return { endpoint, clock, directory: createJwksDirectory({ recipients: { billing: endpoint.url }, allowInsecureLoopback: true, clock, ...options }) }
+}
+
+/** Waits for a refresh that nobody waits for, by its effect. */
+async function until(condition: () => boolean): Promise<void> {
+  const end = Date.now() + 5_000
+  while (!condition()) {
+    if (Date.now() > end) expect.fail('the condition was not met in 5 s')
+    await new Promise((resolve) => setTimeout(resolve, 2))
+  }
+}
+
+describe('directory: fetching', () => {
+  it('§7.15 10,000 concurrent cold callers cost one fetch, and then none', async () => {
+    const { endpoint, directory } = await start(json(set(one)))
+    expect(directory.peek('billing')).toBeUndefined()
+    const keys = await Promise.all(Array.from({ length: 10_000 }, () => directory.resolve('billing')))
+    expect(new Set(keys).size).toBe(1)
+    expect(keys[0]).toMatchObject({ kid: 'one', alg: 'ECDH-ES+A256KW' })
+    expect(directory.peek('billing')).toBe(keys[0])
+    expect(endpoint.requests).toHaveLength(1)
+  })
+
+  it('§7.1 cold start, endpoint down: 1,000 calls cost one fetch per back-off window, and it recovers by itself', async () => {
+    const { endpoint, clock, directory } = await start(status(500))
+    expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
+    for (let count = 0; count < 1_000; count++) expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
+    expect(codeOf(() => directory.peek('billing'))).toBe(UNAVAILABLE)
+    expect(endpoint.requests).toHaveLength(1)
+    await expect(directory.resolve('billing')).rejects.toMatchObject({ transient: true, retryAfterMs: expect.any(Number) as number })
+    endpoint.answer = json(set(one))
+    clock.advance(1_500)
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    expect(endpoint.requests).toHaveLength(2)
+  })
+
+  it('§7.2 warm, then down: the last set is served for an hour exactly, then closed, then it recovers', async () => {
+    const { endpoint, clock, directory } = await start(json(set(one)))
+    const key = await directory.resolve('billing')
+    endpoint.answer = status(503)
+    for (let minute = 1; minute < 60; minute++) {
+      clock.advance(MINUTE)
+      expect(directory.peek('billing')).toBe(key)
+    }
+    await until(() => endpoint.requests.length > 1)
+    clock.advance(MINUTE)
+    const refused = await rejectionOf(directory.resolve('billing'))
+    expect(refused).toBe(UNAVAILABLE)
+    endpoint.answer = json(set(one))
+    clock.advance(2 * MINUTE)
+    expect(await directory.resolve('billing')).toBe(key)
+  })
+
+  it.each([
+    ['headers stall', (): void => {}],
+    ['body stall after `{`', ((_request, response) => void response.writeHead(200).write('{')) satisfies Answer],
+    ['one byte at a time', ((_request, response) => {
+      response.writeHead(200)
+      const drip = setInterval(() => response.write(' '), 20)
+      response.on('close', () => clearInterval(drip))
+    }) satisfies Answer],
+  ])('§7.3 %s: settles by the time-out, and later callers are not pinned to it', async (_title, answer) => {
+    const { endpoint, clock, directory } = await start(answer, { timeoutMs: 200 })
+    await expect(directory.resolve('billing')).rejects.toThrow('timed out after 200 ms')
+    endpoint.answer = json(set(one))
+    clock.advance(2_000)
+    expect((await directory.resolve('billing')).kid).toBe('one')
+  })
+
+  it.each([400, 401, 429, 500, 503])('§7.4 status %i is an outage: the cached set stays', async (code) => {
+    const { endpoint, clock, directory } = await start(json(set(one)))
+    const key = await directory.resolve('billing')
+    endpoint.answer = status(code)
+    clock.advance(10 * MINUTE)
+    directory.peek('billing')
+    await until(() => endpoint.requests.length === 2)
+    expect(directory.peek('billing')).toBe(key)
+  })
+
+  it('§7.4 a 404 at first contact is an unknown recipient, believed for 30 s; a 410 revokes', async () => {
+    const { endpoint, clock, directory } = await start(status(404))
+    expect(await rejectionOf(directory.resolve('billing'))).toBe('ERR_SEALBUS_UNKNOWN_RECIPIENT')
+    expect(await rejectionOf(directory.resolve('billing'))).toBe('ERR_SEALBUS_UNKNOWN_RECIPIENT')
+    expect(endpoint.requests).toHaveLength(1)
+    endpoint.answer = json(set(one))
+    clock.advance(30_000)
+    await directory.resolve('billing')
+    endpoint.answer = status(410)
+    clock.advance(6_000)
+    await directory.refresh('billing')
+    expect(codeOf(() => directory.peek('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+  })
+
+  it.each([
+    ['HTML', '<html>'],
+    ['no keys member', '{}'],
+    ['keys is an object', '{"keys":{}}'],
+    ['truncated', '{"keys":[{'],
+    ['a byte order mark', '\ufeff{"keys":[]}'],
+    ['duplicate members', '{"keys":[],"keys":[]}'],
+    ['deep nesting', `{"keys":${'['.repeat(50)}${']'.repeat(50)}}`],
+  ])('§7.5 %s is an outage, and its text is in no error', async (_title, body) => {
+    const { directory } = await start((_request, response) => void response.writeHead(200).end(body))
+    const error: unknown = await directory.resolve('billing').catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: UNAVAILABLE })
+    expect(String(error)).not.toContain(body)
+    expect(error).not.toHaveProperty('cause')
+  })
+
+  it('§7.6 a body over 256 KiB of decoded bytes is not read to its end', async () => {
+    let sent = 0
+    const { endpoint, clock, directory } = await start((_request, response) => {
+      response.writeHead(200)
+      const more = (): void => {
+        while (sent < 60_000_000 && response.write(Buffer.alloc(65_536, ' '))) sent += 65_536
+        response.once('drain', more)
+      }
+      more()
+    })
+    await expect(directory.resolve('billing')).rejects.toThrow('exceeds 262144 bytes')
+    expect(sent).toBeLessThan(10_000_000)
+    endpoint.answer = (_request, response) => void response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(Buffer.alloc(60_000_000, ' ')))
+    clock.advance(2_000)
+    await expect(directory.resolve('billing')).rejects.toThrow('exceeds 262144 bytes')
+  })
+
+  it.each([301, 302, 307])('§7.7 redirect %i is not followed', async (code) => {
+    const target = await startEndpoint(json(set(one)))
+    const { directory } = await start(status(code, { location: target.url }))
+    await expect(directory.resolve('billing')).rejects.toThrow('redirects are not followed')
+    expect(target.requests).toHaveLength(0)
+  })
+
+  it.each(['http://example.com/jwks.json', 'https://user:pw@example.com/', 'https://example.com/#keys', 'ftp://example.com/', 'jwks.json'])('§7.7 URL %s is refused at construction', (url) => {
+    expect(codeOf(() => createJwksDirectory({ recipients: { billing: url }, allowInsecureLoopback: true }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+
+  it('§7.8 an ETag is sent back, and 304 renews the set', async () => {
+    const { endpoint, clock, directory } = await start(json(set(one), { etag: '"v1"', 'cache-control': 'max-age=600' }))
+    const key = await directory.resolve('billing')
+    endpoint.answer = status(304, { 'cache-control': 'max-age=600' })
+    for (let round = 0; round < 20; round++) {
+      clock.advance(9 * MINUTE)
+      expect(directory.peek('billing')).toBe(key)
+      await until(() => endpoint.requests.length === round + 2)
+    }
+    expect(endpoint.requests.at(-1)?.headers['if-none-match']).toBe('"v1"')
+  })
+
+  it('§7.9 `keys: []` after a good set closes at once, and so does a set of which no key is usable', async () => {
+    for (const revoked of [{ keys: [] }, { keys: [{ kty: 'oct', k: 'AAAA' }] }]) {
+      const { endpoint, clock, directory } = await start(json(set(one)))
+      await directory.resolve('billing')
+      endpoint.answer = json(revoked)
+      clock.advance(6_000)
+      await directory.refresh('billing')
+      expect(codeOf(() => directory.peek('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+      expect(await rejectionOf(directory.resolve('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+    }
+  })
+})
+
+describe('directory: freshness', () => {
+  it('§7.15 access after 80 % of the fresh time refreshes once, and nobody waits; the key stays the same object', async () => {
+    const { endpoint, clock, directory } = await start(json(set(one)))
+    const key = await directory.resolve('billing')
+    clock.advance(200_000)
+    expect(directory.peek('billing')).toBe(key)
+    expect(endpoint.requests).toHaveLength(1)
+    clock.advance(80_000)
+    for (let count = 0; count < 1_000; count++) expect(directory.peek('billing')).toBe(key)
+    await until(() => endpoint.requests.length === 2)
+    await directory.resolve('billing')
+    expect(directory.peek('billing')).toBe(key)
+    expect(endpoint.requests).toHaveLength(2)
+  })
+
+  it('§7.18 wall clock a day back costs no fetch; a suspend of three days, seen by the wall clock only, costs one', async () => {
+    const { endpoint, clock, directory } = await start(json(set(one)))
+    await directory.resolve('billing')
+    clock.step(-86_400_000)
+    directory.peek('billing')
+    expect(endpoint.requests).toHaveLength(1)
+    clock.step(4 * 86_400_000)
+    expect(directory.peek('billing')).toBeUndefined()
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    expect(endpoint.requests).toHaveLength(2)
+  })
+
+  it('a key that expires between two fetches ends at once, and one whose `nbf` comes takes its place', async () => {
+    const { clock, directory } = await start(json({ keys: [{ ...one.publicJwk, exp: Date.UTC(2026, 0, 1, 0, 1) / 1_000 }, { ...two.publicJwk, nbf: Date.UTC(2026, 0, 1, 0, 0, 30) / 1_000 }] }))
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    clock.advance(30_000)
+    expect(directory.peek('billing')?.kid).toBe('two')
+  })
+
+  it('a rotated key is another object after the refresh', async () => {
+    const { endpoint, clock, directory } = await start(json(set(one)))
+    const before = await directory.resolve('billing')
+    endpoint.answer = json(set(two))
+    clock.advance(6_000)
+    await directory.refresh('billing')
+    expect(directory.peek('billing')).not.toBe(before)
+    expect(directory.peek('billing')?.kid).toBe('two')
+  })
+
+  it('pins: any other key is refused', async () => {
+    const endpoint = await startEndpoint(json(set(one, two)))
+    const directory = createJwksDirectory({ recipients: { billing: { url: endpoint.url, pins: [two.identity.thumbprint] } }, allowInsecureLoopback: true })
+    expect((await directory.resolve('billing')).kid).toBe('two')
+    const wrong = createJwksDirectory({ recipients: { billing: { url: endpoint.url, pins: ['A'.repeat(43)] } }, allowInsecureLoopback: true })
+    expect(await rejectionOf(wrong.resolve('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+  })
+})
+
+describe('directory: bounds and life cycle', () => {
+  it('§7.16 3,000 recipients at once through 500 entries: none rejected', async () => {
+    const endpoint = await startEndpoint(json(set(one)))
+    const names = Array.from({ length: 3_000 }, (_, index) => `r${index}`)
+    const directory = createJwksDirectory({ recipients: Object.fromEntries(names.map((name) => [name, endpoint.url])), maxEntries: 500, allowInsecureLoopback: true })
+    const keys = await Promise.all(names.map((name) => directory.resolve(name)))
+    expect(keys.every(({ kid }) => kid === 'one')).toBe(true)
+  })
+
+  it('§7.17 one caller aborts: it leaves, the others get their key from the same fetch', async () => {
+    const { endpoint, directory } = await start(json(set(one)))
+    const controller = new AbortController()
+    const leaving = directory.resolve('billing', { signal: controller.signal })
+    const staying = directory.resolve('billing')
+    controller.abort()
+    expect(await rejectionOf(leaving)).toBe(UNAVAILABLE)
+    expect((await staying).kid).toBe('one')
+    expect(endpoint.requests).toHaveLength(1)
+  })
+
+  it('§7.19 close() mid-fetch: waiters reject with a typed error, and it is idempotent', async () => {
+    const { directory } = await start(() => {})
+    const waiting = directory.resolve('billing')
+    directory.close()
+    directory.close()
+    expect(await rejectionOf(waiting)).toBe('ERR_SEALBUS_CLOSED')
+    expect(codeOf(() => directory.peek('billing'))).toBe('ERR_SEALBUS_CLOSED')
+  })
+
+  it('§7.20 one endpoint that hangs does not affect another', async () => {
+    const hanging = await startEndpoint(() => {})
+    const good = await startEndpoint(json(set(one)))
+    const directory = createJwksDirectory({ recipients: { slow: hanging.url, billing: good.url }, allowInsecureLoopback: true, timeoutMs: 500 })
+    const slow = rejectionOf(directory.resolve('slow'))
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    expect(await slow).toBe(UNAVAILABLE)
+  })
+
+  it.each(['audit', '__proto__', 'constructor', ''])('an unknown name, %j, is a typed error', async (name) => {
+    const { directory } = await start(json(set(one)))
+    expect(codeOf(() => directory.peek(name))).toBe('ERR_SEALBUS_UNKNOWN_RECIPIENT')
+    expect(await rejectionOf(directory.resolve(name))).toBe('ERR_SEALBUS_UNKNOWN_RECIPIENT')
+  })
+})

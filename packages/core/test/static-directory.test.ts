@@ -1,0 +1,35 @@
+import type { JWK } from 'jose'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { createStaticDirectory } from '../src/static-directory.ts'
+import { testKey, type TestKey } from './support/keys.ts'
+import { codeOf, rejectionOf } from './support/thrown.ts'
+
+let key: TestKey
+beforeAll(async () => {
+  key = await testKey('P-256', 'one')
+})
+
+describe('static directory', () => {
+  it('resolves one key or a set, always to the same object', async () => {
+    const directory = createStaticDirectory({ billing: key.publicJwk, shipping: { keys: [key.publicJwk] } })
+    expect(directory.peek('billing')).toMatchObject({ kid: 'one', thumbprint: key.identity.thumbprint })
+    expect(await directory.resolve('billing')).toBe(directory.peek('billing'))
+    expect(directory.peek('shipping')?.kid).toBe('one')
+  })
+
+  it('refuses unusable keys at construction, with the reason', () => {
+    expect(() => createStaticDirectory({ billing: { ...key.publicJwk, use: 'sig' } })).toThrow('use is not enc')
+    expect(codeOf(() => createStaticDirectory({ billing: { keys: [] } }))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+  })
+
+  it('an unknown name', async () => {
+    const directory = createStaticDirectory({ billing: key.publicJwk })
+    expect(codeOf(() => directory.peek('toString'))).toBe('ERR_SEALBUS_UNKNOWN_RECIPIENT')
+    expect(await rejectionOf(directory.resolve('audit'))).toBe('ERR_SEALBUS_UNKNOWN_RECIPIENT')
+  })
+
+  it('a key past its exp is not sealed for', () => {
+    const directory = createStaticDirectory({ billing: { ...key.publicJwk, exp: 1 } as JWK })
+    expect(codeOf(() => directory.peek('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+  })
+})
