@@ -8,7 +8,7 @@ import { LIMITS } from './limits.ts'
  * Null: the wrapped key is not this identity's, or is broken.
  */
 export interface Unwrapping {
-  /** @throws ERR_SEALBUS_KEYS_NOT_READY when the identity answers later; its answer is then not waited for */
+  /** @throws ERR_SEALBUS_KEYS_NOT_READY when the identity answers later */
   now(candidate: Candidate): ContentKey | null
   /** Rejects with ERR_SEALBUS_KEY_UNAVAILABLE when the identity's source fails or takes too long: never as a failed decryption. */
   later(candidate: Candidate, signal: AbortSignal | undefined): Promise<ContentKey | null>
@@ -25,13 +25,11 @@ export function createUnwrapping(): Unwrapping {
     }
   }
 
-  const start = (candidate: Candidate): Promise<ContentKey | null> => {
-    const running = inFlight.get(candidate.digest)
-    if (running) return running
+  /** Shares one answer among all who wait for the same wrapped key. */
+  const share = (candidate: Candidate, pending: Promise<Buffer | null>, timeout: AbortSignal): Promise<ContentKey | null> => {
     const answer = (async (): Promise<ContentKey | null> => {
-      const timeout = AbortSignal.timeout(LIMITS.unwrapTimeoutMs)
       try {
-        return toContentKey(candidate, await abortable(Promise.resolve(ask(candidate, timeout)), timeout))
+        return toContentKey(candidate, await abortable(pending, timeout))
       } catch {
         // Whatever a KMS client throws may quote keys or tokens: only the fact is passed on.
         throw unavailable(candidate)
@@ -41,14 +39,27 @@ export function createUnwrapping(): Unwrapping {
     return answer
   }
 
+  /** A key at once from a local identity; a promise from any other, or from the call that is under way. */
+  const start = (candidate: Candidate): ContentKey | null | Promise<ContentKey | null> => {
+    const running = inFlight.get(candidate.digest)
+    if (running) return running
+    const timeout = AbortSignal.timeout(LIMITS.unwrapTimeoutMs)
+    const answer = ask(candidate, timeout)
+    return answer instanceof Promise ? share(candidate, answer, timeout) : toContentKey(candidate, answer)
+  }
+
   return {
     now(candidate): ContentKey | null {
-      const answer = ask(candidate, AbortSignal.timeout(LIMITS.unwrapTimeoutMs))
-      if (!(answer instanceof Promise)) return toContentKey(candidate, answer)
+      const answer = start(candidate)
+      if (!(answer instanceof Promise)) return answer
+      // open() joins this very call; its failure is reported there.
       answer.catch(() => {})
       throw new SealbusError('ERR_SEALBUS_KEYS_NOT_READY', `the key ${JSON.stringify(candidate.identity.kid)} answers later: use open()`)
     },
-    later: (candidate, signal) => (signal ? abortable(start(candidate), signal) : start(candidate)),
+    async later(candidate, signal): Promise<ContentKey | null> {
+      const answer = start(candidate)
+      return signal && answer instanceof Promise ? abortable(answer, signal) : answer
+    },
   }
 }
 

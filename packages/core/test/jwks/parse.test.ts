@@ -20,7 +20,7 @@ const read = (...entries: unknown[]): { kids: string[]; reasons: string[] } => {
   if (typeof set === 'string') return expect.fail(set)
   return { kids: set.keys.map(({ kid }) => kid), reasons: set.rejected.map(({ reason }) => reason) }
 }
-const rsaJwk = (modulusLength: number, publicExponent = 65_537): JWK => generateKeyPairSync('rsa', { modulusLength, publicExponent }).publicKey.export({ format: 'jwk' }) as JWK
+const rsaJwk = (modulusLength: number, publicExponent = 65_537): JWK => generateKeyPairSync('rsa', { modulusLength, publicExponent }).publicKey.export({ format: 'jwk' })
 
 describe('key hygiene: the bad key is left out, the good one beside it stays', () => {
   const cases: [string, () => unknown][] = [

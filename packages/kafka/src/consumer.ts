@@ -1,0 +1,104 @@
+import { type Opener, SealbusError } from '@sealbus/core'
+import { createDispositions, type DispositionOptions } from '@sealbus/core/adapter'
+import type { ConsumerLike, InnerConsumer, Place, RunConfig, TopicPartitions } from './client-shape.ts'
+import { toEachBatch } from './consuming.ts'
+import { wrap } from './delegation.ts'
+import { createHolds, type Holds } from './holds.ts'
+import { createOpening } from './opening.ts'
+import { createParking, type ParkedMessage, type ParkingPlace } from './parking.ts'
+import { createSettler, type StoppedMessage } from './settle.ts'
+
+export interface OpenConsumerOptions {
+  readonly opener: Opener
+  /** The consumer's group: it names who parked. `sealKafka` fills it in. */
+  readonly groupId: string
+  /** Where messages go that cannot be opened. Without it, they stop their partition. */
+  readonly park?: ParkingPlace
+  /** Called when a message was parked. A manual committer learns here that the place may move past it. */
+  readonly onParked?: (message: ParkedMessage) => void
+  /** Called when a message stopped its partition. Required where no parking place is given. */
+  readonly onStopped?: (message: StoppedMessage) => void
+  /** What happens to messages that cannot be opened, where there is a choice. */
+  readonly dispositions?: DispositionOptions
+}
+
+/** What `consumerHealth` needs of a wrapped consumer. */
+export interface ConsumerState {
+  readonly holds: Holds
+}
+
+/**
+ * Wraps a consumer so that its handlers see plaintext. `run` takes the same configuration; the client itself runs
+ * `eachBatch` with auto-resolve off, and `eachMessage` and auto-resolve are done on top of that.
+ *
+ * A message that cannot be opened is parked, skipped by choice, held until its key is there, or stops its partition;
+ * it is never dropped, and never kills the consumer. Seeking past a message that stopped its partition goes on there.
+ *
+ * @throws ERR_SEALBUS_INVALID_OPTION, ERR_SEALBUS_ALREADY_WRAPPED
+ */
+export function openConsumer<Consumer extends ConsumerLike>(consumer: Consumer, options: OpenConsumerOptions): Consumer {
+  checkConsuming(options)
+  const { opener, groupId, park, onParked, onStopped, dispositions = {} } = options
+  if (typeof groupId !== 'string' || groupId === '') throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', '`groupId` is the name of the consumer group')
+  const target = consumer as unknown as InnerConsumer
+  const holds = createHolds(target)
+  const settler = createSettler({ holds, dispositions, parking: park && createParking(park, groupId), onParked, onStopped })
+  const open = createOpening(opener, holds, settler)
+  let running = new AbortController()
+  forgetLostPartitions(target, holds)
+
+  /** Waits and holds end before the client is asked to: it would wait for them. */
+  const end = (): void => {
+    running.abort()
+    holds.end()
+  }
+
+  const state: ConsumerState = { holds }
+  return wrap(
+    consumer,
+    {
+      run(config: RunConfig): Promise<void> {
+        // Nothing to open for: the client's own complaint, or its own silence.
+        if (!config?.eachMessage && !config?.eachBatch) return target.run(config)
+        running = new AbortController()
+        const { eachMessage: _eachMessage, ...rest } = config
+        return target.run({ ...rest, eachBatchAutoResolve: false, eachBatch: toEachBatch({ config, open, holds, signal: running.signal }) })
+      },
+      pause: (topicPartitions: readonly TopicPartitions[]): void => holds.pause(topicPartitions),
+      resume: (topicPartitions: readonly TopicPartitions[]): void => holds.resume(topicPartitions),
+      seek(place: Place & { offset: string }): void {
+        target.seek(place)
+        holds.release(place)
+      },
+      stop: (): Promise<void> => {
+        end()
+        return target.stop()
+      },
+      disconnect: (): Promise<void> => {
+        end()
+        return target.disconnect()
+      },
+    },
+    state,
+  )
+}
+
+/** @throws ERR_SEALBUS_INVALID_OPTION */
+export function checkConsuming({ opener, park, onStopped, dispositions = {} }: Omit<OpenConsumerOptions, 'groupId'>): void {
+  if (!opener) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', 'an `opener` is needed')
+  if (!park && typeof onStopped !== 'function') {
+    throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', 'without a parking place (`park`), a message that cannot be opened stops its partition: `onStopped` must be given')
+  }
+  createDispositions(dispositions, park !== undefined)
+}
+
+/** After a rebalance, a hold on a partition that went to another member is that member's to make. */
+function forgetLostPartitions(consumer: InnerConsumer, holds: Holds): void {
+  const joined = consumer.events?.['GROUP_JOIN']
+  if (joined === undefined) return
+  consumer.on?.(joined, (event) => {
+    const { payload } = event as { payload?: { memberAssignment?: Readonly<Record<string, readonly number[]>> } }
+    const assignment = payload?.memberAssignment
+    if (assignment) holds.keepOnly(({ topic, partition }) => assignment[topic]?.includes(partition) ?? false)
+  })
+}

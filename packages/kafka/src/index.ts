@@ -1,0 +1,7 @@
+export { openConsumer, type OpenConsumerOptions } from './consumer.ts'
+export { type ConsumerHealth, consumerHealth } from './consumer-health.ts'
+export type { ParkedMessage, ParkingPlace } from './parking.ts'
+export { withPlaintextPartitioner } from './partitioner.ts'
+export { sealProducer, type SealProducerOptions } from './producer.ts'
+export { sealKafka, type SealKafkaOptions } from './sealed-kafka.ts'
+export type { StoppedMessage } from './settle.ts'

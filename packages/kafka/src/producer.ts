@@ -1,0 +1,138 @@
+import { isSealbusError, SealbusError, type Sealer, type SealOptions } from '@sealbus/core'
+import type { InnerProducer, OutgoingRecord, ProducerLike, TopicRecords } from './client-shape.ts'
+import { wrap } from './delegation.ts'
+import { rememberOriginal } from './partitioner.ts'
+import { checkValue, toPlainRecord, toSealedRecord, toSealOptions } from './record.ts'
+
+export interface SealProducerOptions {
+  readonly sealer: Sealer
+  /** How long `send` may wait for recipients' keys that are not in memory, in milliseconds. Default 5,000. */
+  readonly keyWaitMs?: number
+  /** The largest record that the broker takes, in bytes. Default 1,048,588, as Kafka's `message.max.bytes`. */
+  readonly maxMessageBytes?: number
+}
+
+/** What a record costs besides its key, value and headers: an upper bound of the batch's and record's own fields. */
+const RECORD_OVERHEAD_BYTES = 128
+
+/**
+ * Wraps a producer so that what it sends is sealed, its transactions included. One call of the client's for each of
+ * the caller's, made in the same tick where the keys are in memory; a batch is sealed whole, or nothing is sent.
+ *
+ * `send` and `sendBatch` reject with what `sealer.seal` rejects with, with ERR_SEALBUS_TOO_LARGE, and with
+ * ERR_SEALBUS_KEYS_NOT_READY when keys do not come within `keyWaitMs`.
+ *
+ * @throws ERR_SEALBUS_ALREADY_WRAPPED, ERR_SEALBUS_INVALID_OPTION
+ */
+export function sealProducer<Producer extends ProducerLike>(producer: Producer, options: SealProducerOptions): Producer {
+  const { sealer, keyWaitMs = 5_000, maxMessageBytes = 1_048_588 } = options
+  for (const [name, value] of Object.entries({ keyWaitMs, maxMessageBytes })) {
+    if (!Number.isInteger(value) || value < 0) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `\`${name}\` is an integer from 0`)
+  }
+  return wrapProducer(producer, { sealer, keyWaitMs, maxMessageBytes, waiting: new Map() })
+}
+
+interface Sealing {
+  readonly sealer: Sealer
+  readonly keyWaitMs: number
+  readonly maxMessageBytes: number
+  /** The last send of each topic that waits for keys: later ones on that topic go behind it. */
+  readonly waiting: Map<string, Promise<unknown>>
+}
+
+function wrapProducer<Producer extends ProducerLike>(producer: Producer, sealing: Sealing): Producer {
+  const target = producer as unknown as InnerProducer
+  return wrap(producer, {
+    // A client's own complaint about missing arguments is left to the client: there is nothing to seal in them.
+    async send(record?: TopicRecords): Promise<unknown> {
+      if (!isTopicRecords(record)) return target.send(withoutMessages(record, 'messages'))
+      return inOrder(sealing, [record], ([sealed]) => target.send({ ...record, ...sealed }))
+    },
+    async sendBatch(batch?: { readonly topicMessages?: readonly TopicRecords[] }): Promise<unknown> {
+      const topics = batch?.topicMessages
+      if (!Array.isArray(topics) || !topics.every(isTopicRecords)) return target.sendBatch(withoutMessages(batch, 'topicMessages'))
+      return inOrder(sealing, topics, (topicMessages) => target.sendBatch({ ...batch, topicMessages }))
+    },
+    ...(typeof target.transaction === 'function' && {
+      async transaction(): Promise<unknown> {
+        const transaction = await target.transaction?.()
+        // Confluent's client resolves to the producer itself.
+        return transaction === target ? wrapProducer(producer, sealing) : wrapProducer(transaction as unknown as ProducerLike, sealing)
+      },
+    }),
+  })
+}
+
+/** Seals and sends at once where nothing waits; else behind what waits on the same topics, and never behind others. */
+function inOrder(sealing: Sealing, topics: readonly TopicRecords[], send: (sealed: readonly TopicRecords[]) => Promise<unknown>): Promise<unknown> {
+  const { waiting } = sealing
+  const names = [...new Set(topics.map(({ topic }) => topic))]
+  const before = names.flatMap((name) => waiting.get(name) ?? [])
+  const messages = topics.flatMap((each) => sealOptions(sealing.sealer, each))
+  if (before.length === 0 && messages.every((message) => sealing.sealer.isReady(message))) return send(sealTopics(sealing, topics))
+
+  // The place in line is given up as soon as the client has the records: it keeps their order from there.
+  const { promise: handedOver, resolve: handOver } = Promise.withResolvers<void>()
+  for (const name of names) waiting.set(name, handedOver)
+  const turn = async (): Promise<unknown> => {
+    try {
+      await Promise.all(before)
+      await keysOf(sealing, messages)
+      return send(sealTopics(sealing, topics))
+    } finally {
+      for (const name of names) if (waiting.get(name) === handedOver) waiting.delete(name)
+      handOver()
+    }
+  }
+  return turn()
+}
+
+async function keysOf({ sealer, keyWaitMs }: Sealing, messages: readonly SealOptions[]): Promise<void> {
+  const timeout = AbortSignal.timeout(keyWaitMs)
+  try {
+    await sealer.ready({ messages, signal: timeout })
+  } catch (error) {
+    if (!timeout.aborted) throw error
+    throw new SealbusError('ERR_SEALBUS_KEYS_NOT_READY', `the recipients' keys did not come within ${keyWaitMs} ms`, isSealbusError(error) ? { cause: error } : {})
+  }
+}
+
+/** The messages of a topic that are to be sealed, checked. */
+function sealOptions(sealer: Sealer, { topic, messages }: TopicRecords): readonly SealOptions[] {
+  const channel = sealer.channels.at(topic)
+  for (const [index, message] of messages.entries()) checkValue(message, topic, index)
+  return channel.plaintext ? [] : messages.filter(({ value }) => value !== null).map((message) => toSealOptions(channel.name, message))
+}
+
+function sealTopics(sealing: Sealing, topics: readonly TopicRecords[]): readonly TopicRecords[] {
+  return topics.map((each) => ({ ...each, messages: each.messages.map((record) => sealRecord(sealing, each.topic, record)) }))
+}
+
+function sealRecord({ sealer, maxMessageBytes }: Sealing, topic: string, record: OutgoingRecord): OutgoingRecord {
+  const channel = sealer.channels.at(topic)
+  // A tombstone has nothing to seal, and must stay one for compaction.
+  if (channel.plaintext || record.value === null) return toPlainRecord(record)
+  const sealed = toSealedRecord(record, sealer.sealSync(record.value, toSealOptions(channel.name, record)))
+  const size = sizeOf(sealed)
+  if (size > maxMessageBytes) {
+    throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `a message for topic ${JSON.stringify(topic)} has ${size} bytes sealed (${sizeOf(record)} before), and the broker takes ${maxMessageBytes}`)
+  }
+  rememberOriginal(sealed, record)
+  return sealed
+}
+
+function sizeOf({ key, value, headers }: OutgoingRecord): number {
+  const size = (bytes: unknown): number => (typeof bytes === 'string' || Buffer.isBuffer(bytes) ? Buffer.byteLength(bytes) : Array.isArray(bytes) ? bytes.reduce<number>((sum, each) => sum + size(each), 0) : 0)
+  return Object.entries(headers ?? {}).reduce((sum, [name, header]) => sum + size(name) + size(header) + 4, size(key) + size(value) + RECORD_OVERHEAD_BYTES)
+}
+
+function isTopicRecords(value: unknown): value is TopicRecords {
+  return typeof value === 'object' && value !== null && 'topic' in value && typeof value.topic === 'string' && 'messages' in value && Array.isArray(value.messages)
+}
+
+/** For the client's own complaint about malformed arguments: with nothing in them that could go out plain. */
+function withoutMessages(given: unknown, member: 'messages' | 'topicMessages'): never {
+  if (typeof given !== 'object' || given === null) return given as never
+  const list: unknown = Reflect.get(given, member)
+  return { ...given, [member]: Array.isArray(list) ? list.map(() => ({})) : list } as never
+}

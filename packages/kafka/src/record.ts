@@ -1,0 +1,79 @@
+import { types } from 'node:util'
+import { type OpenedMessage, type SealedMessage, SealbusError, type SealOptions } from '@sealbus/core'
+import { markOpened } from '@sealbus/core/adapter'
+import type { DeliveredRecord, Headers, OutgoingRecord } from './client-shape.ts'
+
+/** The pure mapping between Kafka records and sealed messages, both ways. */
+
+const CONTENT_TYPE = 'content-type'
+
+/** What the sealer is told about a record. */
+export function toSealOptions(channel: string, { key, headers }: OutgoingRecord): SealOptions {
+  const contentType = contentTypeOf(headers)
+  return {
+    channel,
+    // A record without a key has none on the wire either: null.
+    key: key === undefined || key === null ? null : toBytes(key),
+    ...(headers && { headers }),
+    ...(contentType !== undefined && { contentType }),
+  }
+}
+
+/** The record to send instead: a new object that nobody else holds, never frozen (instrumentations write into it). */
+export function toSealedRecord(record: OutgoingRecord, sealed: SealedMessage): OutgoingRecord {
+  return { ...toPlainRecord(record), value: sealed.bytes, headers: { ...headersWithout(record.headers), [CONTENT_TYPE]: sealed.contentType } }
+}
+
+/** A record that goes out as it is, with real Buffers: kafkajs writes a Uint8Array as "1,2,3". */
+export function toPlainRecord(record: OutgoingRecord): OutgoingRecord {
+  return {
+    ...record,
+    ...(record.key !== undefined && { key: toBytes(record.key) }),
+    value: toBytes(record.value),
+    ...(record.headers && { headers: copyHeaders(record.headers) }),
+  }
+}
+
+/** The value as bytes; null for a tombstone. The error names the place only: kafkajs' own would quote the message. */
+export function checkValue(record: OutgoingRecord, topic: string, index: number): void {
+  const { value } = record ?? {}
+  if (value === null || typeof value === 'string' || types.isUint8Array(value)) return
+  throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `message ${index} for topic ${JSON.stringify(topic)} has no \`value\` that is a Buffer, a string or null`)
+}
+
+/** The message that a handler is given: all members kept, value and headers replaced, and marked as opened. */
+export function toOpenedRecord(record: DeliveredRecord, opened: OpenedMessage): DeliveredRecord {
+  const { plaintext, contentType, contentEncoding: _contentEncoding, ...facts } = opened
+  const headers = headersWithout(record.headers)
+  if (contentType !== undefined) headers[CONTENT_TYPE] = Buffer.from(contentType)
+  return markOpened({ ...record, value: plaintext, headers }, facts)
+}
+
+export function contentTypeOf(headers: Headers | undefined): string | undefined {
+  const name = headers && Object.keys(headers).find((each) => each.toLowerCase() === CONTENT_TYPE)
+  const value = name === undefined ? undefined : headers?.[name]
+  if (typeof value === 'string') return value
+  return types.isUint8Array(value) ? Buffer.from(value).toString('utf8') : undefined
+}
+
+function headersWithout(headers: Headers | undefined): Record<string, unknown> {
+  const kept = copyHeaders(headers ?? {})
+  for (const name of Object.keys(kept)) if (name.toLowerCase() === CONTENT_TYPE) delete kept[name]
+  return kept
+}
+
+/** Own headers only, and none that are undefined or null: the client's encoder throws a TypeError for those. */
+function copyHeaders(headers: Headers): Record<string, unknown> {
+  const copy: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || value === null) continue
+    // Plain assignment of `__proto__` would change the prototype.
+    Object.defineProperty(copy, name, { value: Array.isArray(value) ? value.map(toBytes) : toBytes(value), enumerable: true, writable: true, configurable: true })
+  }
+  return copy
+}
+
+function toBytes<Value>(value: Value): Value {
+  if (!types.isUint8Array(value) || Buffer.isBuffer(value)) return value
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength) as unknown as Value
+}

@@ -1,0 +1,287 @@
+import type { SealbusError } from '@sealbus/core'
+import type { AmqpMessage, ConsumeOptions, ConsumingChannel } from './client-shape.ts'
+import type { DeliveryLedger } from './delivery-ledger.ts'
+import type { MessageOpening, Opening } from './message-opening.ts'
+import { callOut, type Settler } from './settle.ts'
+
+/** A consumer that was stopped because of a message: it is cancelled, and what its handler was not given is back in the queue. */
+export interface StoppedConsumer {
+  readonly queue: string
+  readonly error: SealbusError
+  /** Of the message that stopped it, on the channel that delivered it. */
+  readonly deliveryTag: number
+}
+
+export interface LineOptions {
+  readonly target: ConsumingChannel
+  readonly queue: string
+  readonly consumeOptions: ConsumeOptions
+  readonly opening: MessageOpening
+  readonly settler: Settler
+  readonly ledger: DeliveryLedger
+  /** The application's; `null` says that the broker cancelled the consumer. */
+  readonly handler: (message: AmqpMessage | null) => unknown
+  /** How long a delivery may stay withheld, in milliseconds; after that it is given back. */
+  readonly releaseAfterMs: number
+  readonly onStopped: ((stopped: StoppedConsumer) => void) | undefined
+  /** What to do with an error that the handler throws when the client is not there to see it. */
+  readonly surface: (thrown: unknown) => void
+}
+
+/** The deliveries of one consumer, in their order: a message that opens slowly, or not yet, is never overtaken. */
+export interface ConsumerLine {
+  readonly queue: string
+  readonly tag: string | undefined
+  readonly state: 'running' | 'holding' | 'stopped' | 'ended'
+  /** Why it is holding or stopped. */
+  readonly error: SealbusError | undefined
+  /** For the client. While nothing waits, a message goes to the handler in this very call. */
+  readonly accept: (message: AmqpMessage | null) => void
+  started(tag: string): void
+  /** Forgets what waits, because the broker has taken it back and delivers it again. */
+  forget(): void
+  /** Gives no more messages out. What waits is returned to the queue, or left to the end of the channel. */
+  end(waiting: 'requeue' | 'leave'): void
+}
+
+interface Waiting {
+  readonly message: AmqpMessage
+  readonly arrivedMs: number
+  /** What is known already; undefined: `open()` tells. */
+  opening: Opening | undefined
+  tried: boolean
+}
+
+export function createConsumerLine(options: LineOptions): ConsumerLine {
+  const { target, queue, consumeOptions, opening, settler, ledger, handler, releaseAfterMs, surface } = options
+  const waiting: (Waiting | null)[] = []
+  let state: ConsumerLine['state'] = 'running'
+  let tag: string | undefined
+  let running = false
+  let error: SealbusError | undefined
+  /** Of the message at the head, also when it was released and came back. */
+  let hold: { attempts: number; heldSinceMs: number } | undefined
+  let current = new AbortController()
+
+  const isOver = (): boolean => state === 'stopped' || state === 'ended'
+  const interrupt = (): void => {
+    current.abort()
+    current = new AbortController()
+  }
+
+  const give = (message: AmqpMessage, view: AmqpMessage): void => {
+    hold = error = undefined
+    if (state === 'holding') state = 'running'
+    ledger.give(message)
+    void handler(view)
+  }
+
+  const cancelled = (): void => {
+    if (state !== 'stopped') state = 'ended'
+    void handler(null)
+  }
+
+  /** Takes everything off the line, and returns it to the queue; a cancellation stays. */
+  const requeue = (): void => {
+    for (const each of waiting) if (each) ledger.requeueWithheld(each.message)
+    clear()
+  }
+  const clear = (): void => {
+    const ended = waiting.includes(null)
+    waiting.length = 0
+    if (ended) waiting.push(null)
+  }
+
+  const holdFor = async (ms: number, why: SealbusError, signal: AbortSignal): Promise<void> => {
+    state = 'holding'
+    error = why
+    if (hold) hold.attempts++
+    await pause(ms, signal)
+  }
+
+  const stop = async (why: SealbusError, deliveryTag: number): Promise<void> => {
+    state = 'stopped'
+    error = why
+    // Nothing goes back before the broker has cancelled the consumer: it would be delivered here again.
+    await target.cancel(tag ?? '').catch(() => {})
+    requeue()
+    if (waiting.includes(null)) handing(cancelled)
+    callOut(() => options.onStopped?.({ queue, error: why, deliveryTag }))
+  }
+
+  /** Before the broker closes the channel because of a delivery that nobody settles. */
+  const release = async (head: Waiting, why: SealbusError, signal: AbortSignal): Promise<void> => {
+    if (!goesWithoutConsumer(head.message)) {
+      requeue()
+      return
+    }
+    await target.cancel(tag ?? '').catch(() => {})
+    requeue()
+    if (waiting.includes(null)) return
+    // What was withheld is in the queue again; this copy only tells when to go on.
+    while (!signal.aborted) {
+      const decision = settler.decide(why, hold ?? newHold())
+      if (decision.disposition === 'stop') {
+        state = 'stopped'
+        callOut(() => options.onStopped?.({ queue, error: why, deliveryTag: head.message.fields.deliveryTag }))
+        return
+      }
+      if (decision.disposition !== 'hold') break
+      await holdFor(decision.retryInMs, why, signal)
+      const result = await opening.open(head.message, signal)
+      if (!('error' in result)) break
+      why = result.error
+    }
+    if (signal.aborted) return
+    try {
+      await target.consume(queue, accept, resumed(consumeOptions, tag, head.message))
+    } catch {
+      // The queue went away meanwhile: to the handler, that is a cancelled consumer.
+      if (!signal.aborted) handing(cancelled)
+    }
+  }
+
+  /** Calls the handler while the client is not there to see what it throws. */
+  const handing = (hand: () => void): void => {
+    try {
+      hand()
+    } catch (thrown) {
+      surface(thrown)
+    }
+  }
+
+  const step = async (head: Waiting, signal: AbortSignal): Promise<void> => {
+    const { message } = head
+    if (!head.tried) {
+      head.tried = true
+      head.opening = opening.openNow(message)
+    }
+    const result = head.opening ?? (await opening.open(message, signal))
+    if (signal.aborted) return
+    if ('view' in result) {
+      waiting.shift()
+      handing(() => give(message, result.view))
+      return
+    }
+    hold ??= newHold()
+    const settlement = await settler.settle(message, result.error, hold)
+    if (signal.aborted) return
+    if (settlement === 'settled') {
+      waiting.shift()
+      hold = error = undefined
+      state = 'running'
+    } else if (settlement === 'stop') {
+      await stop(result.error, message.fields.deliveryTag)
+    } else {
+      const left = consumeOptions.noAck ? Infinity : head.arrivedMs + releaseAfterMs - Date.now()
+      await holdFor(Math.max(0, Math.min(settlement.retryInMs, left)), result.error, signal)
+      if (!signal.aborted && left <= settlement.retryInMs) await release(head, result.error, signal)
+      // Transient reasons are looked at again; others are only waiting for the parking place.
+      if (result.error.transient || result.error.code === 'ERR_SEALBUS_NOT_A_RECIPIENT') head.opening = undefined
+    }
+  }
+
+  const run = async (): Promise<void> => {
+    running = true
+    try {
+      while (!isOver()) {
+        const head = waiting[0]
+        if (head === undefined) break
+        if (head === null) {
+          waiting.shift()
+          handing(cancelled)
+        } else {
+          await step(head, current.signal)
+        }
+      }
+    } finally {
+      running = false
+    }
+  }
+
+  const accept = (message: AmqpMessage | null): void => {
+    if (message) {
+      tag ??= message.fields.consumerTag
+      if (!consumeOptions.noAck) ledger.withhold(message)
+    }
+    // A stopped consumer's last deliveries wait for its cancellation, and go back with the others.
+    if (isOver() && !running) {
+      if (message) ledger.requeueWithheld(message)
+      else if (state === 'stopped') cancelled()
+      return
+    }
+    if (!message) {
+      if (running) waiting.push(null)
+      else cancelled()
+      return
+    }
+    const result = running ? undefined : opening.openNow(message)
+    if (result && 'view' in result) {
+      give(message, result.view)
+      return
+    }
+    waiting.push({ message, arrivedMs: Date.now(), opening: result, tried: !running })
+    if (!running) run().catch(surface)
+  }
+
+  return {
+    queue,
+    get tag() {
+      return tag
+    },
+    get state() {
+      return state
+    },
+    get error() {
+      return error
+    },
+    accept,
+    started(consumerTag): void {
+      tag = consumerTag
+    },
+    forget(): void {
+      clear()
+      interrupt()
+    },
+    end(what): void {
+      if (!isOver()) state = 'ended'
+      if (what === 'requeue') requeue()
+      interrupt()
+    },
+  }
+}
+
+const newHold = (): { attempts: number; heldSinceMs: number } => ({ attempts: 0, heldSinceMs: Date.now() })
+
+/**
+ * A quorum queue counts deliveries, and drops a message at its limit; a stream does not take messages back. There the
+ * consumer is cancelled until the hold is over. Elsewhere it stays: a queue may be deleted with its last consumer.
+ */
+function goesWithoutConsumer({ properties: { headers } }: AmqpMessage): boolean {
+  return headers?.['x-delivery-count'] !== undefined || headers?.['x-stream-offset'] !== undefined
+}
+
+/** The same consumer again; on a stream, from the message that was held. */
+function resumed(options: ConsumeOptions, tag: string | undefined, { properties: { headers } }: AmqpMessage): ConsumeOptions {
+  const offset = headers?.['x-stream-offset']
+  return {
+    ...options,
+    ...(tag !== undefined && { consumerTag: tag }),
+    ...(offset !== undefined && { arguments: { ...options.arguments, 'x-stream-offset': offset } }),
+  }
+}
+
+/** Waits, or leaves when the signal aborts. */
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>((resolve) => {
+    const leave = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', leave)
+      resolve()
+    }
+    const timer = setTimeout(leave, ms)
+    timer.unref()
+    signal.addEventListener('abort', leave)
+  })
+}

@@ -1,0 +1,111 @@
+import type { AmqpMessage, SettlingChannel } from './client-shape.ts'
+import type { Methods } from './delegation.ts'
+
+/**
+ * The unsettled deliveries of one channel: those that a handler was given, and those that were withheld so far.
+ * The caller's acknowledgements are translated, so that "all" means all that was given.
+ */
+export interface DeliveryLedger {
+  withhold(message: AmqpMessage): void
+  /** From now on it is the handler's to settle. */
+  give(message: AmqpMessage): void
+  /** Acknowledges a delivery that no handler was given. Nothing happens when it is not withheld any more. */
+  ackWithheld(message: AmqpMessage): void
+  /** Returns a delivery that no handler was given to its queue, once. */
+  requeueWithheld(message: AmqpMessage): void
+  /** While a `get` is under way, a delivery may have arrived that is not entered yet. */
+  fetching<Value>(fetch: () => Promise<Value>): Promise<Value>
+  /** Forgets everything: the broker has taken all deliveries back. */
+  clear(): void
+  /** `ack`, `ackAll`, `nack`, `nackAll`, `reject`, for the wrapper. */
+  readonly methods: Methods
+}
+
+export function createDeliveryLedger(target: SettlingChannel): DeliveryLedger {
+  const withheld = new Map<number, AmqpMessage>()
+  const given = new Map<number, AmqpMessage>()
+  let fetches = 0
+
+  const settleWithheld = (message: AmqpMessage, settle: (message: AmqpMessage) => void): void => {
+    if (!withheld.delete(message.fields.deliveryTag)) return
+    try {
+      settle(message)
+    } catch {
+      // The channel is closed: its deliveries are back in their queues.
+    }
+  }
+
+  /** The delivery as it came from the client, which instrumentation knows it by. */
+  const take = (message: AmqpMessage): AmqpMessage => {
+    const { deliveryTag } = message.fields
+    const original = given.get(deliveryTag) ?? message
+    given.delete(deliveryTag)
+    return original
+  }
+
+  /** Settles what was given up to a delivery; with the protocol's `multiple` only where that takes no other with it. */
+  const upTo = (message: AmqpMessage, settle: (message: AmqpMessage, multiple: boolean) => void): void => {
+    const last = message.fields.deliveryTag
+    const before = [...given.keys()].filter((tag) => tag < last).toSorted((one, other) => one - other)
+    const original = take(message)
+    const multiple = fetches === 0 && ![...withheld.keys()].some((tag) => tag <= last)
+    for (const tag of before) {
+      const each = given.get(tag)
+      given.delete(tag)
+      if (!multiple && each) settle(each, false)
+    }
+    settle(original, multiple)
+  }
+
+  /** Not the protocol's tag 0: that takes deliveries with it that are still on their way to a handler. */
+  const all = (settle: (message: AmqpMessage, multiple: boolean) => void): void => {
+    const last = given.get(Math.max(...given.keys()))
+    if (last) upTo(last, settle)
+  }
+
+  return {
+    withhold(message): void {
+      withheld.set(message.fields.deliveryTag, message)
+    },
+    give(message): void {
+      if (withheld.delete(message.fields.deliveryTag)) given.set(message.fields.deliveryTag, message)
+    },
+    ackWithheld(message): void {
+      settleWithheld(message, (each) => target.ack(each))
+    },
+    requeueWithheld(message): void {
+      settleWithheld(message, (each) => target.nack(each, false, true))
+    },
+    async fetching<Value>(fetch: () => Promise<Value>): Promise<Value> {
+      fetches++
+      try {
+        return await fetch()
+      } finally {
+        fetches--
+      }
+    },
+    clear(): void {
+      withheld.clear()
+      given.clear()
+    },
+    methods: {
+      ack(message: AmqpMessage, allUpTo?: boolean): void {
+        if (allUpTo) upTo(message, (each, multiple) => target.ack(each, multiple))
+        else target.ack(take(message), allUpTo)
+      },
+      ackAll(): void {
+        all((each, multiple) => target.ack(each, multiple))
+      },
+      nack(message: AmqpMessage, allUpTo?: boolean, requeue?: boolean): void {
+        if (allUpTo) upTo(message, (each, multiple) => target.nack(each, multiple, requeue))
+        else target.nack(take(message), allUpTo, requeue)
+      },
+      nackAll(requeue?: boolean): void {
+        all((each, multiple) => target.nack(each, multiple, requeue))
+      },
+      reject(message: AmqpMessage, requeue?: boolean): void {
+        target.reject(take(message), requeue)
+      },
+    },
+  }
+}

@@ -1,0 +1,50 @@
+import { isSealbusError, type OpenedMessage, type Opener, SealbusError } from '@sealbus/core'
+import type { AmqpMessage } from './client-shape.ts'
+import { toOpenedMessage } from './properties.ts'
+
+/** What became of a message: a view for the handler, the reason why there is none, or neither yet. */
+export type Opening = { readonly view: AmqpMessage } | { readonly error: SealbusError }
+
+/** Opens what one queue delivers. */
+export interface MessageOpening {
+  /** Without waiting; undefined when it takes `open()` to know. Each message once: plain ones are counted here. */
+  openNow(message: AmqpMessage): Opening | undefined
+  open(message: AmqpMessage, signal: AbortSignal): Promise<Opening>
+}
+
+/** Failures that may be no more than "not in memory": `open()` asks the key source, or reads the identities again. */
+const MAY_OPEN_LATER: ReadonlySet<string> = new Set([
+  'ERR_SEALBUS_KEYS_NOT_READY',
+  'ERR_SEALBUS_KEY_UNAVAILABLE',
+  'ERR_SEALBUS_KEY_MISSING',
+  'ERR_SEALBUS_NOT_A_RECIPIENT',
+])
+
+export function createMessageOpening(opener: Opener, channel: string): MessageOpening {
+  const optionsFor = ({ properties }: AmqpMessage): { channel: string; headers: Readonly<Record<string, unknown>> } => ({ channel, headers: properties.headers ?? {} })
+  const view = (message: AmqpMessage, opened: OpenedMessage): Opening => ({ view: toOpenedMessage(message, opened) })
+  return {
+    openNow(message): Opening | undefined {
+      try {
+        const { contentType } = message.properties
+        if (opener.isPlain(message.content, { channel, ...(typeof contentType === 'string' && { contentType }) })) return { view: message }
+        return view(message, opener.openSync(message.content, optionsFor(message)))
+      } catch (error) {
+        const failure = typed(error)
+        return MAY_OPEN_LATER.has(failure.code) ? undefined : { error: failure }
+      }
+    },
+    async open(message, signal): Promise<Opening> {
+      try {
+        return view(message, await opener.open(message.content, { ...optionsFor(message), signal }))
+      } catch (error) {
+        return { error: typed(error) }
+      }
+    },
+  }
+}
+
+/** An opener rejects with Sealbus errors only; anything else is a broken one, and its text may hold anything. */
+function typed(error: unknown): SealbusError {
+  return isSealbusError(error) ? error : new SealbusError('ERR_SEALBUS_INVALID_OPTION', 'the opener failed with an error that is none of Sealbus')
+}

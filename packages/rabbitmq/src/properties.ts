@@ -1,0 +1,49 @@
+import type { OpenedMessage, SealedMessage, SealOptions } from '@sealbus/core'
+import { SealbusError } from '@sealbus/core'
+import { markOpened } from '@sealbus/core/adapter'
+import type { AmqpMessage, PublishOptions } from './client-shape.ts'
+
+/**
+ * What of the properties goes inside: `contentType`, `contentEncoding`, and `messageId` as the message's id.
+ * RabbitMQ has no record keys, so none is bound.
+ *
+ * @throws ERR_SEALBUS_INVALID_OPTION
+ */
+export function toSealOptions(channel: string, options: PublishOptions): SealOptions {
+  const contentType = text('contentType', options.contentType)
+  const contentEncoding = text('contentEncoding', options.contentEncoding)
+  const id = text('messageId', options.messageId)
+  return {
+    channel,
+    ...(contentType !== undefined && { contentType }),
+    ...(contentEncoding !== undefined && { contentEncoding }),
+    ...(id !== undefined && { id }),
+    ...(options.headers && { headers: options.headers }),
+  }
+}
+
+/** The properties that stay outside: all others, as they are, in fresh objects that instrumentation may write into. */
+export function toSealedOptions({ contentType: _type, contentEncoding: _encoding, ...rest }: PublishOptions, sealed: SealedMessage): PublishOptions {
+  return { ...rest, ...(rest.headers && { headers: { ...rest.headers } }), contentType: sealed.contentType }
+}
+
+/** The message as its handler sees it: plaintext, and the properties as they were before sealing. */
+export function toOpenedMessage<Message extends AmqpMessage>(message: Message, { plaintext, contentType, contentEncoding, ...facts }: OpenedMessage): Message {
+  return markOpened(
+    {
+      ...message,
+      content: plaintext,
+      fields: { ...message.fields },
+      // amqplib's own messages have these members, undefined where the property is absent.
+      properties: { ...message.properties, contentType, contentEncoding },
+    },
+    facts,
+  )
+}
+
+/** An empty string is an absent property: brokers and clients do not tell them apart. */
+function text(name: string, value: unknown): string | undefined {
+  if (value === undefined || value === null || value === '') return undefined
+  if (typeof value !== 'string') throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `\`${name}\` is a string`)
+  return value
+}

@@ -1,0 +1,496 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { opened, SealbusError } from '@sealbus/core'
+import { PARK_HEADERS } from '@sealbus/core/adapter'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { channelHealth } from '../src/channel-health.ts'
+import type { AmqpMessage } from '../src/client-shape.ts'
+import { openChannel, type OpenChannelOptions } from '../src/consuming-channel.ts'
+import { FakeChannel, FakeConfirmChannel, type Published } from './support/fake-channel.ts'
+import { createWorld, type World } from './support/key-source.ts'
+
+const quick = { holdBackoffMs: { first: 5, longest: 20 } }
+
+let world: World
+let raw: FakeChannel
+let received: (string | null)[]
+let messages: AmqpMessage[]
+
+beforeEach(() => {
+  world = createWorld({ orders: { to: ['billing'], match: ['orders', 'orders.eu'] }, others: { to: ['shipping'], match: ['others'] }, metrics: 'plaintext' })
+  raw = new FakeChannel()
+  received = []
+  messages = []
+})
+
+const take = (message: AmqpMessage | null): void => {
+  received.push(message && message.content.toString())
+  if (message) messages.push(message)
+}
+
+const sealed = (text: string, channel = 'orders'): Published => {
+  const { bytes, contentType } = world.sealer.sealSync(Buffer.from(text), { channel, contentType: 'text/plain' })
+  return { exchange: 'shop', routingKey: 'eu', content: bytes, options: { contentType, headers: { tenant: 'a' } } }
+}
+
+const garbled = (): Published => ({ ...sealed('x'), content: Buffer.from('{"protected":"nonsense"}') })
+
+const wrapped = (options: Partial<OpenChannelOptions> = {}): FakeChannel => openChannel(raw, { opener: world.opener, onStopped: () => {}, dispositions: quick, ...options })
+
+const parking = (): { place: FakeConfirmChannel; park: OpenChannelOptions['park'] & object } => {
+  const place = new FakeConfirmChannel()
+  return { place, park: { channel: place, exchange: 'parked' } }
+}
+
+describe('deliveries', () => {
+  test('reach the handler opened, in the client’s own call', async () => {
+    await wrapped().consume('orders', take)
+    raw.deliver('orders', sealed('one'))
+    expect(received).toEqual(['one'])
+    expect(messages[0]?.properties).toMatchObject({ contentType: 'text/plain', headers: { tenant: 'a' } })
+    expect(messages[0]?.fields).toMatchObject({ deliveryTag: 1, exchange: 'shop', routingKey: 'eu', consumerTag: 'consumer-0' })
+    expect(opened(messages[0] ?? {})).toMatchObject({ channel: 'orders' })
+  })
+
+  test('keep their order however long each takes to open', async () => {
+    await wrapped().consume('orders', take)
+    world.source.answers = () => Math.random() * 8
+    const texts = Array.from({ length: 50 }, (_, index) => String(index))
+    for (const text of texts) {
+      raw.deliver('orders', sealed(text))
+      if (Math.random() < 0.2) await sleep(3)
+      if (Math.random() < 0.2) world.source.answers = world.source.answers === 'now' ? () => Math.random() * 8 : 'now'
+    }
+    await expect.poll(() => received.length).toBe(50)
+    expect(received).toEqual(texts)
+  })
+
+  test('of a plaintext channel pass as they are', async () => {
+    await wrapped().consume('metrics', take, { noAck: true })
+    raw.deliver('metrics', { exchange: '', routingKey: 'metrics', content: Buffer.from('{"protected":"'), options: {} })
+    expect(received).toEqual(['{"protected":"'])
+    expect(opened(messages[0] ?? {})).toBeUndefined()
+  })
+
+  test('of an undeclared queue are refused', async () => {
+    await expect(wrapped().consume('elsewhere', take)).rejects.toMatchObject({ code: 'ERR_SEALBUS_UNDECLARED_CHANNEL' })
+  })
+
+  test('a cancellation comes once, behind what waits', async () => {
+    await wrapped().consume('orders', take)
+    world.source.answers = 20
+    raw.deliver('orders', sealed('one'))
+    raw.cancelByBroker('consumer-0')
+    await expect.poll(() => received).toEqual(['one', null])
+    await sleep(30)
+    expect(received).toEqual(['one', null])
+  })
+})
+
+describe('a handler that throws', () => {
+  const broken = (): never => {
+    throw new Error('handler')
+  }
+
+  test('throws into the client where nothing waited', async () => {
+    await wrapped().consume('orders', broken)
+    expect(() => raw.deliver('orders', sealed('one'))).toThrow('handler')
+  })
+
+  test('closes the channel with its error where the message had waited', async () => {
+    const errors: unknown[] = []
+    raw.on('error', (error) => errors.push(error))
+    await wrapped().consume('orders', broken)
+    world.source.answers = 5
+    raw.deliver('orders', sealed('one'))
+    await expect.poll(() => errors).toEqual([new Error('handler')])
+    expect(raw.closed).toBe(true)
+  })
+
+  test('is told to `handler-error` where somebody listens, and the next message comes', async () => {
+    const errors: unknown[] = []
+    const channel = wrapped()
+    channel.on('handler-error', (error, event) => errors.push(error, event))
+    await channel.consume('orders', (message) => (message?.content.toString() === 'one' ? broken() : take(message)))
+    world.source.answers = 5
+    raw.deliver('orders', sealed('one'))
+    raw.deliver('orders', sealed('two'))
+    await expect.poll(() => received).toEqual(['two'])
+    expect(errors).toEqual([new Error('handler'), 'delivery'])
+    expect(raw.closed).toBe(false)
+  })
+})
+
+describe('acknowledgements', () => {
+  const given = async (count: number): Promise<FakeChannel> => {
+    const channel = wrapped()
+    await channel.consume('orders', take)
+    for (let index = 0; index < count; index++) raw.deliver('orders', sealed(String(index)))
+    return channel
+  }
+
+  test('of one message are the client’s', async () => {
+    const channel = await given(4)
+    const [one, two, three, four] = messages as [AmqpMessage, AmqpMessage, AmqpMessage, AmqpMessage]
+    channel.ack({ ...one })
+    channel.nack(two, false, false)
+    channel.nack(three)
+    channel.reject(four)
+    expect(raw.settled).toEqual(['ack 1', 'nack 2', 'nack 3 requeue', 'reject 4 requeue'])
+  })
+
+  test('of all that were given go as one', async () => {
+    const channel = await given(5)
+    channel.ack(messages[1] as AmqpMessage, true)
+    channel.nack(messages[2] as AmqpMessage, true, false)
+    channel.ackAll()
+    channel.ackAll()
+    channel.nackAll()
+    expect(raw.settled).toEqual(['ack 2 multiple', 'nack 3 multiple', 'ack 5 multiple'])
+  })
+
+  test('never take a delivery with them that is withheld', async () => {
+    const channel = wrapped()
+    await channel.consume('orders', take)
+    await channel.consume('orders.eu', take)
+    raw.deliver('orders', sealed('one'))
+    world.source.answers = 'down'
+    raw.deliver('orders.eu', sealed('held'))
+    world.source.answers = 'now'
+    raw.deliver('orders', sealed('three'))
+    raw.deliver('orders', sealed('four'))
+    expect(received).toEqual(['one', 'three', 'four'])
+    world.source.answers = 'down'
+    channel.ack(messages[1] as AmqpMessage, true)
+    expect(raw.settled).toEqual(['ack 1', 'ack 3'])
+    channel.nackAll(false)
+    expect(raw.settled).toEqual(['ack 1', 'ack 3', 'nack 4'])
+    world.source.answers = 'now'
+    await expect.poll(() => received).toContain('held')
+    channel.ackAll()
+    expect(raw.settled.at(-1)).toBe('ack 2 multiple')
+  })
+
+  test('after recover() know nothing of what the broker took back', async () => {
+    const channel = wrapped()
+    await channel.consume('orders', take)
+    world.source.answers = 'down'
+    raw.deliver('orders', sealed('again'))
+    await channel.recover()
+    channel.ackAll()
+    world.source.answers = 'now'
+    raw.deliver('orders', sealed('redelivered'))
+    await expect.poll(() => received).toEqual(['redelivered'])
+    channel.ackAll()
+    expect(raw.settled).toEqual(['ack 2 multiple'])
+  })
+})
+
+describe('hold', () => {
+  test('leaves the message unsettled, and later ones behind it, until the key is there', async () => {
+    const channel = wrapped()
+    await channel.consume('orders', take)
+    world.source.answers = 'down'
+    raw.deliver('orders', sealed('one'))
+    raw.deliver('orders', sealed('two'))
+    await expect.poll(() => channelHealth(channel).consumers[0]?.state).toBe('holding')
+    expect(channelHealth(channel)).toEqual({ healthy: true, consumers: [{ queue: 'orders', consumerTag: 'consumer-0', state: 'holding', code: 'ERR_SEALBUS_KEY_UNAVAILABLE' }] })
+    await sleep(60)
+    expect(world.source.calls).toBeGreaterThan(3)
+    expect([received, raw.settled]).toEqual([[], []])
+    world.source.answers = 'now'
+    await expect.poll(() => received).toEqual(['one', 'two'])
+    expect(channelHealth(channel).consumers[0]).toMatchObject({ state: 'running', code: undefined })
+    expect(raw.settled).toEqual([])
+  })
+
+  test('gives everything back once before the broker’s time-out', async () => {
+    await wrapped({ consumerTimeoutMs: 1_000 }).consume('orders', take)
+    world.source.answers = 'down'
+    const one = sealed('one')
+    const two = sealed('two')
+    raw.deliver('orders', one)
+    raw.deliver('orders', two)
+    await sleep(700)
+    expect(raw.settled).toEqual([])
+    await expect.poll(() => raw.settled).toEqual(['nack 1 requeue', 'nack 2 requeue'])
+    raw.deliver('orders', one)
+    raw.deliver('orders', two)
+    world.source.answers = 'now'
+    await expect.poll(() => received).toEqual(['one', 'two'])
+    expect(raw.settled).toHaveLength(2)
+    expect(raw.cancelled).toEqual([])
+  })
+
+  test('leaves a queue that counts deliveries until the key is there', async () => {
+    await wrapped({ consumerTimeoutMs: 1_000 }).consume('orders', take, { priority: 3 } as object)
+    world.source.answers = 'down'
+    const one = sealed('one')
+    raw.deliver('orders', { ...one, options: { ...one.options, headers: { 'x-delivery-count': 1 } } })
+    await expect.poll(() => raw.settled, { timeout: 2_000 }).toEqual(['nack 1 requeue'])
+    expect(raw.cancelled).toEqual(['consumer-0'])
+    await sleep(1_000)
+    expect(raw.consumers.size).toBe(0)
+    world.source.answers = 'now'
+    await expect.poll(() => raw.consumers.get('consumer-0')?.options).toEqual({ priority: 3, consumerTag: 'consumer-0' })
+    raw.deliver('orders', one)
+    expect(received).toEqual(['one'])
+    expect(raw.settled).toHaveLength(1)
+  })
+
+  test('does not come back to a queue that the broker took from it', async () => {
+    await wrapped({ consumerTimeoutMs: 1_000 }).consume('orders', take)
+    world.source.answers = 'down'
+    const one = sealed('one')
+    raw.deliver('orders', { ...one, options: { headers: { 'x-delivery-count': 1 } } })
+    raw.cancelByBroker('consumer-0')
+    await expect.poll(() => received, { timeout: 2_000 }).toEqual([null])
+    expect(raw.settled).toEqual(['nack 1 requeue'])
+    world.source.answers = 'now'
+    await sleep(50)
+    expect([received, raw.consumers.size]).toEqual([[null], 0])
+  })
+
+  test('goes on with a stream at the message that it left', async () => {
+    await wrapped({ consumerTimeoutMs: 1_000 }).consume('orders', take, { arguments: { 'x-stream-offset': 'first' } })
+    world.source.answers = 'down'
+    const one = sealed('one')
+    raw.deliver('orders', { ...one, options: { headers: { 'x-stream-offset': 41 } } })
+    await expect.poll(() => raw.cancelled, { timeout: 2_000 }).toHaveLength(1)
+    world.source.answers = 'now'
+    await expect.poll(() => raw.consumers.get('consumer-0')?.options?.arguments).toEqual({ 'x-stream-offset': 41 })
+  })
+
+  test.each(['close', 'cancel'] as const)('ends with %s', async (how) => {
+    const channel = wrapped()
+    await channel.consume('orders', take)
+    world.source.answers = 'down'
+    raw.deliver('orders', sealed('one'))
+    raw.deliver('orders', sealed('two'))
+    await sleep(20)
+    const { calls } = world.source
+    await (how === 'close' ? channel.close() : channel.cancel('consumer-0'))
+    world.source.answers = 'now'
+    await sleep(50)
+    expect([received, world.source.calls]).toEqual([[], calls])
+    expect(raw.settled).toEqual(how === 'close' ? [] : ['nack 1 requeue', 'nack 2 requeue'])
+  })
+
+  test('ends when the client closes the channel by itself', async () => {
+    await wrapped().consume('orders', take)
+    world.source.answers = 'down'
+    raw.deliver('orders', sealed('one'))
+    await sleep(20)
+    raw.emit('close')
+    const { calls } = world.source
+    await sleep(50)
+    expect(world.source.calls).toBe(calls)
+  })
+
+  test('for a missing key ends after its time, and parks', async () => {
+    const { place, park } = parking()
+    world.source.lose()
+    await wrapped({ park, dispositions: { ...quick, keyMissingHoldMs: 60 } }).consume('orders', take)
+    raw.deliver('orders', sealed('one'))
+    await sleep(30)
+    expect(place.published).toEqual([])
+    await expect.poll(() => raw.settled).toEqual(['ack 1'])
+    expect(place.published[0]?.options?.headers?.[PARK_HEADERS.code]).toBe('ERR_SEALBUS_KEY_MISSING')
+  })
+})
+
+describe('park', () => {
+  test('keeps bytes, properties and headers, and acknowledges after the confirm', async () => {
+    const { place, park } = parking()
+    place.answer = 'nothing'
+    const onParked = vi.fn()
+    await wrapped({ park, onParked }).consume('orders', take)
+    const { content } = garbled()
+    const headers = { tenant: 'a', CC: ['orders'] }
+    raw.deliver('orders', { exchange: 'shop', routingKey: 'eu', content, options: { contentType: 'application/jose+json', messageId: 'm', expiration: '5', userId: 'u', headers } as object })
+    raw.deliver('orders', sealed('next'))
+    await expect.poll(() => place.published).toHaveLength(1)
+    await sleep(20)
+    expect([raw.settled, onParked.mock.calls, received]).toEqual([[], [], []])
+    place.confirmed[0]?.(null)
+    await expect.poll(() => received).toEqual(['next'])
+    expect(raw.settled).toEqual(['ack 1'])
+    const [copy] = place.published
+    expect(copy).toMatchObject({ exchange: 'parked', routingKey: 'orders', content })
+    expect(copy?.options).toEqual({
+      contentType: 'application/jose+json',
+      contentEncoding: undefined,
+      messageId: 'm',
+      deliveryMode: 2,
+      mandatory: true,
+      headers: {
+        tenant: 'a',
+        [PARK_HEADERS.id]: expect.stringMatching(/^[\w-]{43}$/),
+        [PARK_HEADERS.code]: 'ERR_SEALBUS_MALFORMED',
+        [PARK_HEADERS.by]: 'orders',
+        [PARK_HEADERS.origin]: 'shop/eu',
+        [PARK_HEADERS.time]: expect.stringMatching(/Z$/),
+      },
+    })
+    expect(onParked.mock.calls).toEqual([[{ queue: 'orders', code: 'ERR_SEALBUS_MALFORMED', id: copy?.options?.headers?.[PARK_HEADERS.id] }]])
+  })
+
+  test.each(['nack', 'return', 'closed'] as const)('tries again after: %s', async (failure) => {
+    const { place, park } = parking()
+    const onParked = vi.fn()
+    if (failure === 'closed') place.closed = true
+    else place.answer = failure
+    await wrapped({ park, onParked }).consume('orders', take)
+    raw.deliver('orders', garbled())
+    raw.deliver('orders', sealed('next'))
+    await sleep(150)
+    expect([raw.settled, onParked.mock.calls, received]).toEqual([[], [], []])
+    place.answer = 'confirm'
+    place.closed = false
+    await expect.poll(() => received).toEqual(['next'])
+    expect(raw.settled).toEqual(['ack 1'])
+    expect(new Set(place.published.map(({ options }) => options?.headers?.[PARK_HEADERS.id])).size).toBe(1)
+    expect(onParked).toHaveBeenCalledTimes(1)
+  })
+
+  test('takes messages for others and for destroyed keys', async () => {
+    const { place, park } = parking()
+    await wrapped({ park }).consume('others', take)
+    world.source.lose()
+    raw.deliver('others', sealed('theirs', 'others'))
+    await expect.poll(() => raw.settled).toEqual(['ack 1'])
+    world.source.destroy()
+    raw.deliver('others', sealed('ours once', 'others'))
+    await expect.poll(() => raw.settled).toEqual(['ack 1', 'ack 2'])
+    expect(place.published.map(({ options }) => options?.headers?.[PARK_HEADERS.code])).toEqual(['ERR_SEALBUS_NOT_A_RECIPIENT', 'ERR_SEALBUS_KEY_DESTROYED'])
+  })
+})
+
+describe('skip', () => {
+  test('acknowledges, and the next message comes', async () => {
+    world.source.lose()
+    await wrapped({ dispositions: { notARecipient: 'skip' } }).consume('others', take)
+    raw.deliver('others', sealed('theirs', 'others'))
+    await expect.poll(() => raw.settled).toEqual(['ack 1'])
+    world.source.restore()
+    raw.deliver('others', sealed('ours', 'others'))
+    expect(received).toEqual(['ours'])
+  })
+})
+
+describe('stop', () => {
+  test('cancels the consumer, returns what nobody was given, and says so once', async () => {
+    const onStopped = vi.fn()
+    const channel = wrapped({ onStopped })
+    await channel.consume('orders', take)
+    raw.deliver('orders', sealed('one'))
+    raw.deliver('orders', garbled())
+    raw.deliver('orders', sealed('three'))
+    await expect.poll(() => onStopped.mock.calls).toHaveLength(1)
+    expect(onStopped.mock.calls[0]).toEqual([{ queue: 'orders', error: expect.any(SealbusError), deliveryTag: 2 }])
+    expect(raw.cancelled).toEqual(['consumer-0'])
+    expect(raw.settled).toEqual(['nack 2 requeue', 'nack 3 requeue'])
+    expect(received).toEqual(['one'])
+    expect(channelHealth(channel)).toMatchObject({ healthy: false, consumers: [{ state: 'stopped', code: 'ERR_SEALBUS_MALFORMED' }] })
+    channel.ackAll()
+    expect(raw.settled.at(-1)).toBe('ack 1 multiple')
+    await channel.consume('orders', take)
+    expect(channelHealth(channel).healthy).toBe(true)
+    raw.deliver('orders', sealed('four'))
+    expect(received).toEqual(['one', 'four'])
+  })
+
+  test('ends a hold that is to end', async () => {
+    const onStopped = vi.fn()
+    await wrapped({ onStopped, dispositions: { ...quick, unavailable: { stopAfterMs: 50 } } }).consume('orders', take)
+    world.source.answers = 'down'
+    raw.deliver('orders', sealed('one'))
+    await expect.poll(() => onStopped.mock.calls[0]?.[0]).toMatchObject({ error: { code: 'ERR_SEALBUS_KEY_UNAVAILABLE' } })
+    expect(raw.settled).toEqual(['nack 1 requeue'])
+  })
+})
+
+describe('get', () => {
+  const fetchable = (...published: Published[]): void => {
+    raw.fetchable.push(...published.map((each) => raw.message(each)))
+  }
+
+  test('returns the next message that opens, or false', async () => {
+    const { place, park } = parking()
+    const channel = wrapped({ park })
+    fetchable(garbled(), sealed('one'))
+    const message = await channel.get('orders')
+    expect(message && message.content.toString()).toBe('one')
+    expect(place.published).toHaveLength(1)
+    expect(raw.settled).toEqual(['ack 1'])
+    expect(await channel.get('orders')).toBe(false)
+    channel.ackAll()
+    expect(raw.settled).toEqual(['ack 1', 'ack 2 multiple'])
+  })
+
+  test('with noAck acknowledges only what it has opened', async () => {
+    const channel = wrapped()
+    const get = vi.spyOn(raw, 'get')
+    fetchable(sealed('one'))
+    expect(await channel.get('orders', { noAck: true })).toMatchObject({ content: Buffer.from('one') })
+    expect(get.mock.calls).toEqual([['orders', { noAck: false }]])
+    expect(raw.settled).toEqual(['ack 1'])
+  })
+
+  test.each([
+    ['that would stop a consumer', garbled, 'ERR_SEALBUS_MALFORMED', 'now'],
+    ['whose key is out of reach', (): Published => sealed('one'), 'ERR_SEALBUS_KEY_UNAVAILABLE', 'down'],
+  ] as const)('returns a message to its queue %s, and rejects', async (_, make, code, answers) => {
+    const channel = wrapped()
+    world.source.answers = answers
+    fetchable(make())
+    await expect(channel.get('orders')).rejects.toMatchObject({ code })
+    expect(raw.settled).toEqual(['nack 1 requeue'])
+  })
+})
+
+describe('options', () => {
+  const invalid = expect.objectContaining({ code: 'ERR_SEALBUS_INVALID_OPTION' })
+
+  test('onStopped is required without a parking place', () => {
+    expect(() => openChannel(raw, { opener: world.opener })).toThrow(invalid)
+    expect(() => openChannel(new FakeChannel(), { opener: world.opener, park: parking().park })).not.toThrow()
+  })
+
+  test.each<[string, () => OpenChannelOptions['park']]>([
+    ['is no confirm channel', () => ({ channel: new FakeChannel() as FakeConfirmChannel, exchange: 'parked' })],
+    ['is wrapped', () => ({ channel: openChannel(new FakeConfirmChannel(), { opener: world.opener, onStopped: () => {} }), exchange: 'parked' })],
+    ['is the queue itself', () => ({ channel: new FakeConfirmChannel(), exchange: '' })],
+  ])('a parking place that %s', (_, park) => {
+    expect(() => wrapped({ park: park() as OpenChannelOptions['park'] & object })).toThrow(invalid)
+  })
+
+  test('a parking place that is the queue by name', async () => {
+    const channel = wrapped({ park: { channel: new FakeConfirmChannel(), exchange: '', routingKey: 'orders' } })
+    await expect(channel.consume('orders', take)).rejects.toThrow(invalid)
+  })
+
+  test.each([0, 999, 1.5, Number.NaN])('a consumer time-out of %s ms', (consumerTimeoutMs) => {
+    expect(() => wrapped({ consumerTimeoutMs })).toThrow(invalid)
+  })
+
+  test('a disposition that needs a parking place', () => {
+    expect(() => wrapped({ dispositions: { failed: 'park' } })).toThrow(invalid)
+  })
+
+  test('noAck needs a parking place, and nothing that stops', async () => {
+    const { park, place } = parking()
+    await expect(wrapped().consume('orders', take, { noAck: true })).rejects.toThrow(invalid)
+    const stopping = openChannel(new FakeChannel(), { opener: world.opener, park, onStopped: () => {}, dispositions: { failed: 'stop' } })
+    await expect(stopping.consume('orders', take, { noAck: true })).rejects.toThrow(invalid)
+    raw = new FakeChannel()
+    await wrapped({ park }).consume('orders', take, { noAck: true })
+    raw.deliver('orders', garbled())
+    raw.deliver('orders', sealed('one'))
+    await expect.poll(() => received).toEqual(['one'])
+    expect([place.published.length, raw.settled]).toEqual([1, []])
+  })
+
+  test('health is of wrapped channels', () => {
+    expect(() => channelHealth(raw)).toThrow(invalid)
+  })
+})
