@@ -1,8 +1,9 @@
 import type { SealbusError } from '@sealbus/core'
+import { callOut } from '@sealbus/core/adapter'
 import type { AmqpMessage, ConsumeOptions, ConsumingChannel } from './client-shape.ts'
 import type { DeliveryLedger } from './delivery-ledger.ts'
 import type { MessageOpening, Opening } from './message-opening.ts'
-import { callOut, type Settler } from './settle.ts'
+import type { Settler } from './settle.ts'
 
 /** A consumer that was stopped because of a message: it is cancelled, and what its handler was not given is back in the queue. */
 export interface StoppedConsumer {

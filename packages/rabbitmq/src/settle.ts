@@ -1,5 +1,5 @@
 import type { SealbusError } from '@sealbus/core'
-import { type Attempt, createDispositions, type Decision, type DispositionOptions } from '@sealbus/core/adapter'
+import { type Attempt, callOut, createDispositions, type Decision, type DispositionOptions } from '@sealbus/core/adapter'
 import type { AmqpMessage } from './client-shape.ts'
 import type { DeliveryLedger } from './delivery-ledger.ts'
 import type { ParkedMessage, Parking } from './parking.ts'
@@ -43,16 +43,5 @@ export function createSettler({ queue, ledger, dispositions: options, parking, o
       ledger.ackWithheld(message)
       return 'settled'
     },
-  }
-}
-
-/** Calls the application where it must not come between a message and its settlement: what it throws is uncaught. */
-export function callOut(call: () => void): void {
-  try {
-    call()
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error
-    })
   }
 }
