@@ -1,5 +1,5 @@
 import { opened, type Sealer } from '@sealbus/core'
-import { consumerHealth, sealKafka } from '@sealbus/kafka'
+import { consumerHealth, sealKafka, sealProducer } from '@sealbus/kafka'
 import { Kafka, type KafkaMessage, logLevel, type Message } from 'kafkajs'
 import { createTopics, uniqueName } from '../support/brokers.ts'
 import type { Harness, Outgoing, Received, SubscribeOptions, Subscription, Transport } from './harness.ts'
@@ -40,8 +40,7 @@ async function openHarness(bootstrap: string[]): Promise<Harness> {
   return {
     destination: () => topic('orders'),
     async publish(sealer, destination, ...messages): Promise<void> {
-      // The wrapper is stateless beside its queue, so one per call is as good, and leaves the raw producer connected.
-      await sealKafka({ ...kafka, producer: () => raw, consumer: () => kafka.consumer({ groupId: 'unused' }) }, { sealer }).producer().send({ topic: destination, messages: messages.map(toMessage) })
+      await sealProducer(raw, { sealer }).send({ topic: destination, messages: messages.map(toMessage) })
     },
     async publishRaw(destination, value, headers): Promise<void> {
       await raw.send({ topic: destination, messages: [{ value, ...(headers && { headers }) }] })

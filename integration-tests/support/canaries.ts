@@ -1,0 +1,28 @@
+import { randomBytes } from 'node:crypto'
+
+/** Plaintexts that can be told from anything else, wherever they turn up. */
+export interface Canaries {
+  /** A new plaintext; all of one set share what `patterns` look for. */
+  next(): string
+  readonly count: number
+  /** The shared part as it is, and in base64 in its three alignments. */
+  readonly patterns: readonly Buffer[]
+}
+
+export function createCanaries(): Canaries {
+  // Hexadecimal, so that base64 and base64url of it are the same text.
+  const mark = `canary${randomBytes(12).toString('hex')}`
+  let count = 0
+  const aligned = [0, 1, 2].map((shift) => {
+    const text = Buffer.concat([Buffer.alloc(shift), Buffer.from(mark)]).toString('base64url')
+    // The characters at both ends depend on the neighbours.
+    return Buffer.from(text.slice(shift + 1, -3))
+  })
+  return {
+    next: () => `{"card":"${mark}","number":${++count}}`,
+    get count() {
+      return count
+    },
+    patterns: [Buffer.from(mark), ...aligned],
+  }
+}
