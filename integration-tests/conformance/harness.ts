@@ -60,5 +60,5 @@ export interface Harness {
 export interface Transport {
   readonly name: string
   readonly features: Features
-  open(): Promise<Harness>
+  readonly open: () => Promise<Harness>
 }
