@@ -26,7 +26,7 @@ async function prepare(): Promise<{ sealer: Sealer; keyServer: KeyServer; assign
   const [remote, near] = (await loadIdentities({ keys: [far, local] })).list()
   if (!remote || !near) return expect.fail('no identities')
   const keyServer = await startKeyServer(remote)
-  const { unwrap: _unwrap, ...publicHalf } = remote
+  const { kid, thumbprint, alg, publicJwk, state } = remote
   // The key of a message says for which of the two it is sealed; without keys, its header does.
   const to = ({ key, headers }: { key?: Buffer | string | null; headers?: Readonly<Record<string, unknown>> }): readonly string[] => (String(key ?? headers?.['kind']).startsWith('near') ? NEAR : FAR)
   const sealer = createSealer({
@@ -35,7 +35,7 @@ async function prepare(): Promise<{ sealer: Sealer; keyServer: KeyServer; assign
     // Short sessions: the key source is needed all the time.
     session: { messages: 20 },
   })
-  return { sealer, keyServer, assignment: { remote: publicHalf, keyServer: keyServer.url, local } }
+  return { sealer, keyServer, assignment: { remote: { kid, thumbprint, alg, publicJwk, state }, keyServer: keyServer.url, local } }
 }
 const FAR = ['far']
 const NEAR = ['near']
@@ -93,6 +93,8 @@ const longestGap = (handled: readonly Handled[], from: number, until: number): n
   return Math.max(...times.slice(1).map((at, index) => at - (times[index] ?? at)))
 }
 
+const memberOf = (members: readonly Member[], index: number): Member => members[index] ?? expect.fail('no such member')
+
 /** The course of the outage: quiet first, then one SIGTERM and one SIGKILL, each member started anew after a while. */
 async function outage(keyServer: KeyServer, groups: { members: Member[]; start(): Member }[]): Promise<{ quiet: [number, number] }> {
   const begin = Date.now()
@@ -100,12 +102,12 @@ async function outage(keyServer: KeyServer, groups: { members: Member[]; start()
   const at = async (share: number): Promise<void> => sleep(Math.max(0, begin + share * OUTAGE_SECONDS * 1_000 - Date.now()))
   await at(0.35)
   const quiet: [number, number] = [begin, Date.now()]
-  const terminated = await Promise.all(groups.map(({ members: [first] }) => first?.end('SIGTERM')))
+  const terminated = await Promise.all(groups.map(({ members }) => memberOf(members, 0).end('SIGTERM')))
   for (const ms of terminated) expect(ms).toBeLessThan(5_000)
   await at(0.5)
   for (const group of groups) group.members.push(group.start())
   await at(0.65)
-  await Promise.all(groups.map(({ members: [, second] }) => second?.end('SIGKILL')))
+  await Promise.all(groups.map(({ members }) => memberOf(members, 1).end('SIGKILL')))
   await at(0.8)
   for (const group of groups) group.members.push(group.start())
   await at(1)

@@ -202,8 +202,8 @@ describeWithLocalRabbit('plaintext: RabbitMQ', () => {
     for (let count = 0; count < 50; count++) {
       const chained = confirm.on('drain', () => {}).once('drain', () => {}).removeAllListeners('drain')
       chained.publish('orders', 'key', next(), persistent)
-      const { sendToQueue } = confirm
-      sendToQueue('orders', next(), persistent)
+      const detached = confirm.sendToQueue.bind(undefined)
+      detached('orders', next(), persistent)
     }
     confirm.publish('orders', 'nowhere', next(), { ...persistent, mandatory: true })
     confirm.sendToQueue('orders.missing', next(), { ...persistent, mandatory: true })
@@ -256,12 +256,12 @@ async function expectFoundOnly(onWire: readonly Buffer[], dataDirs: readonly str
 
 describe('canaries', () => {
   it('are recognized as they are, and in base64 at every alignment', () => {
-    const { next, patterns } = createCanaries()
-    const text = next()
+    const canaries = createCanaries()
+    const text = canaries.next()
     for (const shift of [0, 1, 2]) {
       for (const encoding of ['base64', 'base64url'] as const) {
         const encoded = Buffer.from('x'.repeat(shift) + text).toString(encoding)
-        expect(patterns.some((pattern) => encoded.includes(pattern.toString()))).toBe(true)
+        expect(canaries.patterns.some((pattern) => encoded.includes(pattern.toString()))).toBe(true)
       }
     }
   })

@@ -40,7 +40,7 @@ export type SealbusErrorCode = keyof typeof CODES
 export const ERROR_CODES: readonly SealbusErrorCode[] = Object.keys(CODES) as SealbusErrorCode[]
 
 /** `instanceof` fails across two copies of the package; the brand does not. */
-const BRAND: unique symbol = Symbol.for('sealbus.error') as never
+const BRAND = Symbol.for('sealbus.error')
 
 const DOCS = 'https://github.com/sealbus/sealbus/blob/main/docs/ERRORS.md'
 
@@ -65,10 +65,10 @@ export class SealbusError<Code extends SealbusErrorCode = SealbusErrorCode> exte
   readonly docs: string
   /** Milliseconds until a next attempt can make a difference, where that is known. */
   readonly retryAfterMs?: number
-  readonly [BRAND] = true
 
   constructor(code: Code, message: string, facts: SealbusErrorFacts = {}) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause })
+    Object.defineProperty(this, BRAND, { value: true })
     this.name = 'SealbusError'
     this.code = code
     this.transient = CODES[code]

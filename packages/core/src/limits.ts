@@ -1,24 +1,19 @@
 /**
  * Every bound in one place, each with its reason. All of them hold before any private-key work.
  */
-const KiB = 1024
-const MiB = 1024 * KiB
-const SECOND = 1_000
-const MINUTE = 60 * SECOND
-
 export const LIMITS = {
   /** Payload: Kafka and RabbitMQ are not for more, and sealing holds all of it in memory. */
-  payloadBytes: 16 * MiB,
+  payloadBytes: 16_777_216,
   /** Envelope: 16 MiB of payload, signed and base64url twice, is 29.8 MiB. Checked before any parsing. */
-  envelopeBytes: 32 * MiB,
+  envelopeBytes: 33_554_432,
   /** Protected header, decoded: Nimbus stops at 20,000 characters. */
-  protectedBytes: 16 * KiB,
+  protectedBytes: 16_384,
   /** JSON nesting: ours needs 4. */
   jsonDepth: 8,
   /** Entries in one envelope, ours or others': jwx's default, after its denial-of-service report. */
   recipients: 100,
   /** An entry's `encrypted_key`, decoded: far above RSA-16384, and below what could hurt. */
-  encryptedKeyBytes: 4 * KiB,
+  encryptedKeyBytes: 4_096,
   /** Entries with our kid that are tried: a kid is unique only within one set. */
   triedEntries: 4,
   /** `apu` and `apv`, decoded: they enter the KDF. */
@@ -32,16 +27,16 @@ export const LIMITS = {
   /** Live content-key sessions of one sealer. */
   sessions: 1_000,
   /** Session bounds: where the amortised cost is within a few percent of the floor; and ceilings that no option passes. */
-  session: { messages: 1_024, ageMs: 60 * SECOND, bytes: 256 * MiB },
-  sessionCeiling: { messages: 2 ** 20, ageMs: 60 * MINUTE, bytes: 64 * 1024 * MiB },
+  session: { messages: 1_024, ageMs: 60_000, bytes: 268_435_456 },
+  sessionCeiling: { messages: 1_048_576, ageMs: 3_600_000, bytes: 68_719_476_736 },
   /** The opener's cache of content keys: ten minutes absolute, so that a destroyed key stops working. */
   cachedContentKeys: 1_000,
-  cachedContentKeyMs: 10 * MINUTE,
+  cachedContentKeyMs: 600_000,
   /** How long a wrapped key that did not unwrap is remembered, so that garbage does not cost a KMS call each. */
-  failedUnwrapMs: MINUTE,
+  failedUnwrapMs: 60_000,
   failedUnwraps: 10_000,
   /** An asynchronous unwrap: a KMS that has not answered by then is down. */
-  unwrapTimeoutMs: 5 * SECOND,
+  unwrapTimeoutMs: 5_000,
   /** A refresh of the identities for an unknown kid, at most this often. */
-  identityRefreshMs: 30 * SECOND,
+  identityRefreshMs: 30_000,
 } as const

@@ -32,7 +32,7 @@ export function refusePublishing<C extends PublishingChannel>(channel: C): C {
   return wrap(channel, 'publishing', () => ({ methods: { publish: refuse, sendToQueue: refuse } }))
 }
 
-export function checkMaxMessageBytes(value = 16 * 1024 * 1024): number {
+export function checkMaxMessageBytes(value: number = 16 * 1024 * 1024): number {
   if (!Number.isInteger(value) || value < 1) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', '`maxMessageBytes` is an integer from 1')
   return value
 }
