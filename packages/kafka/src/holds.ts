@@ -9,6 +9,8 @@ interface Halt extends Place {
   readonly sinceMs: number
   readonly attempts: number
   timer?: NodeJS.Timeout
+  /** The wait is over: only a pause of the caller's keeps the partition from another try. */
+  due?: boolean
 }
 
 /**
@@ -73,6 +75,7 @@ export function createHolds(consumer: InnerConsumer): Holds {
       halt(next)
       const wake = (): void => {
         clearTimeout(next.timer)
+        next.due = true
         if (halts.get(keyOf(next)) === next) resumeNow(next)
       }
       next.timer = setTimeout(wake, retryInMs)
@@ -96,7 +99,7 @@ export function createHolds(consumer: InnerConsumer): Holds {
       for (const key of keysOf(topicPartitions)) paused.delete(key)
       consumer.resume(topicPartitions)
       const topics = new Set(topicPartitions.map(({ topic }) => topic))
-      const still = [...halts.values()].filter((each) => topics.has(each.topic))
+      const still = [...halts.values()].filter((each) => topics.has(each.topic) && !each.due)
       if (still.length > 0) consumer.pause(still.map(only))
     },
     release,

@@ -1,0 +1,221 @@
+import { createCipheriv, createHmac, createSecretKey, randomBytes } from 'node:crypto'
+import { inspect } from 'node:util'
+import fc from 'fast-check'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { defineChannels } from '../src/channels.ts'
+import { isSealbusError } from '../src/errors.ts'
+import type { Identity } from '../src/identity.ts'
+import { createOpener, type Opener } from '../src/open.ts'
+import { createSealer } from '../src/seal.ts'
+import { wrapKey } from '../src/wrap.ts'
+import { testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
+import { codeOf } from './support/thrown.ts'
+
+type Header = Record<string, unknown>
+interface Jwe {
+  [member: string]: unknown
+  protected: string
+  recipients: { [member: string]: unknown; header: Header; encrypted_key: string }[]
+  iv: string
+  ciphertext: string
+  tag: string
+}
+
+const channels = defineChannels({ orders: { to: ['billing', 'shipping'] }, solo: { to: ['billing'] }, foreign: { to: ['billing'], foreign: true } })
+const CANARY = 'plaintext-canary'
+let billing: TestKey
+let shipping: TestKey
+let good: Jwe
+let sole: Jwe
+beforeAll(async () => {
+  billing = await testKey('P-256', 'billing-1')
+  shipping = await testKey('X25519', 'shipping-1')
+  const sealer = createSealer({ directory: testDirectory({ billing: billing.recipientKey, shipping: shipping.recipientKey }), channels })
+  good = JSON.parse(sealer.sealSync(CANARY, { channel: 'orders' }).bytes.toString()) as Jwe
+  sole = JSON.parse(sealer.sealSync(CANARY, { channel: 'solo' }).bytes.toString()) as Jwe
+})
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64url')
+const headerOf = (jwe: Jwe): Header => JSON.parse(Buffer.from(jwe.protected, 'base64url').toString()) as Header
+const copy = (jwe: Jwe): Jwe => structuredClone(jwe)
+/** One fault in a protected header. The tag no longer fits, so another code than DECRYPT_FAILED proves an earlier check. */
+const withProtected = (change: (header: Header) => void, jwe: Jwe = good): string => {
+  const header = headerOf(jwe)
+  change(header)
+  return JSON.stringify({ ...jwe, protected: base64(JSON.stringify(header)) })
+}
+const changed = (change: (jwe: Jwe) => void, jwe: Jwe = good): string => {
+  const made = copy(jwe)
+  change(made)
+  return JSON.stringify(made)
+}
+const own = (jwe: Jwe): Jwe['recipients'][number] => jwe.recipients[0] ?? expect.fail('no entry')
+
+function spiedOpener(): { opener: Opener; unwrap: ReturnType<typeof vi.fn<Identity['unwrap']>> } {
+  const unwrap = vi.fn<Identity['unwrap']>((request) => billing.identity.unwrap(request))
+  return { opener: createOpener({ name: 'billing', identities: testIdentities({ ...billing.identity, unwrap }), channels }), unwrap }
+}
+
+const MALFORMED = 'ERR_SEALBUS_MALFORMED'
+const REFUSED = 'ERR_SEALBUS_REFUSED'
+const cases: [string, string, () => string][] = [
+  ...['crit', 'zip', 'jku', 'jwk', 'x5u', 'x5c'].flatMap((name): typeof cases => [
+    [`\`${name}\` in the protected header`, REFUSED, () => withProtected((header) => (header[name] = ['x']))],
+    [`\`${name}\` in our entry's header`, REFUSED, () => changed((jwe) => (own(jwe).header[name] = ['x']))],
+    [`\`${name}\` in another's header`, REFUSED, () => changed((jwe) => Object.assign(jwe.recipients[1]?.header ?? {}, { [name]: 'x' }))],
+  ]),
+  ['`unprotected` at the top', REFUSED, () => changed((jwe) => (jwe['unprotected'] = {}))],
+  ['`aad` at the top', REFUSED, () => changed((jwe) => (jwe['aad'] = ''))],
+  ['an unknown member at the top', REFUSED, () => changed((jwe) => (jwe['more'] = 1))],
+  ['an unknown member of an entry', REFUSED, () => changed((jwe) => (own(jwe)['more'] = 1))],
+  ['a duplicate member at the top', MALFORMED, () => JSON.stringify(good).replace('{', '{"iv":"AAAA",')],
+  ['a duplicate member of the protected header', MALFORMED, () => JSON.stringify({ ...good, protected: base64(JSON.stringify(headerOf(good)).replace('{', '{"\\u0065nc":"A256GCM",')) })],
+  ['a duplicate member of an entry', MALFORMED, () => JSON.stringify(good).replace('"header":{', '"header":{"kid":"x",')],
+  ['a parameter in both headers', MALFORMED, () => changed((jwe) => (own(jwe).header['alg'] = 'ECDH-ES+A256KW'))],
+  ...['enc', 'cty', 'typ', 'kc', 'msg'].map((name): (typeof cases)[number] => [`\`${name}\` in an entry's header only`, name === 'kc' || name === 'msg' ? MALFORMED : REFUSED, () => {
+    const value = headerOf(good)[name] ?? 'json'
+    const made = JSON.parse(withProtected((header) => delete header[name])) as Jwe
+    own(made).header[name] = value
+    return JSON.stringify(made)
+  }]),
+  ['no recipients', MALFORMED, () => changed((jwe) => (jwe.recipients = []))],
+  ['101 recipients', MALFORMED, () => changed((jwe) => (jwe.recipients = Array.from({ length: 101 }, () => own(jwe))))],
+  ['`recipients` that is no array', MALFORMED, () => changed((jwe) => (jwe['recipients'] = {} as never))],
+  ['another `encrypted_key` beside `recipients`', REFUSED, () => changed((jwe) => (jwe['encrypted_key'] = 'AAAA'))],
+  ['a `header` beside `recipients`', REFUSED, () => changed((jwe) => (jwe['header'] = {}))],
+  ...(['protected', 'iv', 'ciphertext', 'tag'] as const).flatMap((name): typeof cases => [
+    [`padding in \`${name}\``, MALFORMED, () => changed((jwe) => (jwe[name] += '='))],
+    [`white space in \`${name}\``, MALFORMED, () => changed((jwe) => (jwe[name] = ` ${jwe[name]}`))],
+    [`standard base64 in \`${name}\``, MALFORMED, () => changed((jwe) => (jwe[name] = `+/${jwe[name].slice(2)}`))],
+    [`a missing \`${name}\``, name === 'protected' ? 'ERR_SEALBUS_NOT_SEALED' : MALFORMED, () => changed((jwe) => delete (jwe as Record<string, unknown>)[name])],
+    [`\`${name}\` that is no string`, MALFORMED, () => changed((jwe) => (jwe[name] = 1 as never))],
+  ]),
+  ['stray bits at the end of the tag', MALFORMED, () => changed((jwe) => (jwe.tag = jwe.tag.slice(0, -1) + 'B'))],
+  ...[0, 8, 11, 13, 16].map((size): (typeof cases)[number] => [`an IV of ${size} bytes`, MALFORMED, () => changed((jwe) => (jwe.iv = randomBytes(size).toString('base64url')))]),
+  ...[0, 4, 12, 15, 17, 32].map((size): (typeof cases)[number] => [`a tag of ${size} bytes`, MALFORMED, () => changed((jwe) => (jwe.tag = randomBytes(size).toString('base64url')))]),
+  ...[0, 8, 16, 39, 41, 256].map((size): (typeof cases)[number] => [`an \`encrypted_key\` of ${size} bytes`, MALFORMED, () => changed((jwe) => (own(jwe).encrypted_key = randomBytes(size).toString('base64url')))]),
+  ['an `encrypted_key` of 1 MB', MALFORMED, () => changed((jwe) => (own(jwe).encrypted_key = randomBytes(1_000_000).toString('base64url')))],
+  ['an `epk` with `d`', MALFORMED, () => changed((jwe) => (own(jwe).header['epk'] = { ...(own(jwe).header['epk'] as Header), d: 'AAAA' }))],
+  ['an `epk` on another curve', MALFORMED, () => changed((jwe) => (own(jwe).header['epk'] = { kty: 'OKP', crv: 'X25519', x: 'A'.repeat(43) }))],
+  ['an `epk` without y', MALFORMED, () => changed((jwe) => delete (own(jwe).header['epk'] as Header)['y'])],
+  ['an `epk` with an x of 31 bytes', MALFORMED, () => changed((jwe) => ((own(jwe).header['epk'] as Header)['x'] = randomBytes(31).toString('base64url')))],
+  ['no `epk`', MALFORMED, () => changed((jwe) => delete own(jwe).header['epk'])],
+  ...['dir', 'ECDH-ES', 'ECDH-ES+A128KW', 'A256KW', 'RSA1_5', 'RSA-OAEP', 'RSA-OAEP-256', 'PBES2-HS512+A256KW', 'ECDH-es+a256kw', 1, null].map((alg): (typeof cases)[number] => [`\`alg\` ${alg}`, REFUSED, () => withProtected((header) => (header['alg'] = alg))]),
+  ...['A192GCM', 'A128CBC-HS256', 'a256gcm', 'constructor', 1].map((enc): (typeof cases)[number] => [`\`enc\` ${enc}`, REFUSED, () => withProtected((header) => (header['enc'] = enc))]),
+  ['`enc` of another IV length', MALFORMED, () => withProtected((header) => (header['enc'] = 'A256CBC-HS512'))],
+  ['no `typ`', REFUSED, () => withProtected((header) => delete header['typ'])],
+  ['another `typ`', REFUSED, () => withProtected((header) => (header['typ'] = 'JWT'))],
+  ['no `kc`', MALFORMED, () => withProtected((header) => delete header['kc'])],
+  ['a `kc` of 31 bytes', MALFORMED, () => withProtected((header) => (header['kc'] = randomBytes(31).toString('base64url')))],
+  ['no `msg`', MALFORMED, () => withProtected((header) => delete header['msg'])],
+  ['`cty` jose, without configured senders', REFUSED, () => withProtected((header) => (header['cty'] = 'JOSE'))],
+  ...([['v', 2, 'ERR_SEALBUS_UNSUPPORTED_VERSION'], ['v', '1', MALFORMED], ['v', 1.5, MALFORMED], ['id', '', MALFORMED], ['id', 'x'.repeat(129), MALFORMED], ['iat', -1, MALFORMED], ['iat', 1.5, MALFORMED], ['iat', 1e20, MALFORMED], ['iat', '1', MALFORMED], ['ch', '', MALFORMED], ['ch', 'x'.repeat(256), MALFORMED], ['to', [], MALFORMED], ['to', 'billing', MALFORMED], ['to', [''], MALFORMED], ['key', 'AAAA', MALFORMED], ['ce', 1, MALFORMED], ['re', '', MALFORMED], ['realm', '', MALFORMED], ['z', 'deflate', MALFORMED], ['hdr', { a: 'b' }, MALFORMED], ['hdr', { a: ['='] }, MALFORMED]] as const).map(([name, value, code]): (typeof cases)[number] => [`\`msg.${name}\` ${JSON.stringify(value).slice(0, 20)}`, code, () => withProtected((header) => ((header['msg'] as Header)[name] = value))]),
+  ['nesting of depth 9 in the protected header', MALFORMED, () => withProtected((header) => (header['deep'] = [[[[[[[[[]]]]]]]]]))],
+  ['a protected header over 16 KiB', MALFORMED, () => withProtected((header) => (header['more'] = 'x'.repeat(20_000)))],
+  ['`kid` that is no string', MALFORMED, () => changed((jwe) => (own(jwe).header['kid'] = 7))],
+  ['no kid, with several entries', 'ERR_SEALBUS_KEY_MISSING', () => changed((jwe) => delete own(jwe).header['kid'])],
+  ['a kid of 1 MB', 'ERR_SEALBUS_KEY_MISSING', () => changed((jwe) => (own(jwe).header['kid'] = 'k'.repeat(1_000_000)))],
+  ['a kid that names something of Object.prototype', 'ERR_SEALBUS_KEY_MISSING', () => changed((jwe) => (own(jwe).header['kid'] = '__proto__'))],
+]
+
+describe('attacks: refused before any private-key work, and nothing secret in the error', () => {
+  it.each(cases)('%s: %s', (_title, code, make) => {
+    const { opener, unwrap } = spiedOpener()
+    const bytes = Buffer.from(make())
+    let error: unknown
+    try {
+      opener.openSync(bytes, { channel: 'orders' })
+    } catch (thrown) {
+      error = thrown
+    }
+    expect(isSealbusError(error) ? error.code : error).toBe(code)
+    expect(unwrap).not.toHaveBeenCalled()
+    const shown = inspect(error, { depth: Infinity, showHidden: true })
+    for (const secret of [CANARY, good.ciphertext, good.tag]) expect(shown).not.toContain(secret)
+  })
+
+  it('the good one opens, so each case above has the one fault only', () => {
+    expect(spiedOpener().opener.openSync(Buffer.from(JSON.stringify(good)), { channel: 'orders' }).plaintext.toString()).toBe(CANARY)
+  })
+
+  it('an envelope over 32 MiB is refused without being read', () => {
+    const large = Buffer.concat([Buffer.from('{"protected":"'), Buffer.alloc(33 * 1024 * 1024, 'A')])
+    const start = performance.now()
+    expect(codeOf(() => spiedOpener().opener.openSync(large, { channel: 'orders' }))).toBe('ERR_SEALBUS_TOO_LARGE')
+    expect(performance.now() - start).toBeLessThan(50)
+  })
+})
+
+describe('attacks: what must go on working', () => {
+  const opens = (text: string, channel = 'orders'): string => spiedOpener().opener.openSync(Buffer.from(text), { channel }).plaintext.toString()
+
+  it.each<[string, () => string]>([
+    ['entries in another order', () => changed((jwe) => (jwe.recipients = jwe.recipients.toReversed()))],
+    ['an entry of another stripped', () => changed((jwe) => (jwe.recipients.length = 1))],
+    ['an entry of the future', () => changed((jwe) => jwe.recipients.push({ header: { kid: 'future', ek: 'AAAA', more: { deep: [1] } }, encrypted_key: 'AAAA' }))],
+    ['an entry of another without header', () => changed((jwe) => jwe.recipients.push({ encrypted_key: 'AAAA' } as never))],
+    ["go-jose's copy of the first key at the top", () => changed((jwe) => (jwe['encrypted_key'] = own(jwe).encrypted_key))],
+    ['white space and another order of members', () => JSON.stringify(good, ['tag', 'recipients', 'header', 'kid', 'epk', 'kty', 'crv', 'x', 'y', 'encrypted_key', 'iv', 'protected', 'ciphertext'], 2)],
+  ])('%s', (_title, make) => expect(opens(make())).toBe(CANARY))
+
+  it('the one-recipient form, as Flattened and as Compact', () => {
+    const { protected: header, iv, ciphertext, tag } = sole
+    const encryptedKey = own(sole).encrypted_key
+    expect(opens(JSON.stringify({ protected: header, encrypted_key: encryptedKey, iv, ciphertext, tag }), 'solo')).toBe(CANARY)
+    expect(opens([header, encryptedKey, iv, ciphertext, tag].join('.'), 'solo')).toBe(CANARY)
+  })
+
+  it('our kid a hundred times costs at most four unwraps', () => {
+    const { opener, unwrap } = spiedOpener()
+    const bytes = changed((jwe) => (jwe.recipients = Array.from({ length: 100 }, () => ({ header: own(jwe).header, encrypted_key: randomBytes(40).toString('base64url') }))))
+    expect(codeOf(() => opener.openSync(Buffer.from(bytes), { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+    expect(unwrap).toHaveBeenCalledTimes(4)
+  })
+})
+
+describe('attacks: insiders', () => {
+  it('one envelope cannot open as two plaintexts: a second content key does not fit the commitment', () => {
+    const [first, second] = [randomBytes(32), randomBytes(32)]
+    const commitment = createHmac('sha256', createSecretKey(first)).update('sealbus/1 kc A256GCM').digest('base64url')
+    const entry = (key: TestKey, contentKey: Buffer): object => {
+      const { kid, epk, encryptedKey } = wrapKey(key.recipientKey, contentKey)
+      return { header: { kid, epk }, encrypted_key: encryptedKey.toString('base64url') }
+    }
+    const aad = base64(JSON.stringify({ ...headerOf(good), kc: commitment }))
+    const iv = randomBytes(12)
+    // Sealed under the second key, which is wrapped for us; the commitment is to the first one.
+    const cipher = createCipheriv('aes-256-gcm', second, iv, { authTagLength: 16 })
+    cipher.setAAD(Buffer.from(aad))
+    const ciphertext = cipher.update('two-faced')
+    cipher.final()
+    const jwe = { protected: aad, recipients: [entry(billing, second), entry(shipping, first)], iv: iv.toString('base64url'), ciphertext: ciphertext.toString('base64url'), tag: cipher.getAuthTag().toString('base64url') }
+    const { opener, unwrap } = spiedOpener()
+    expect(codeOf(() => opener.openSync(Buffer.from(JSON.stringify(jwe)), { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+    expect(unwrap).toHaveBeenCalledTimes(1)
+  })
+
+  it('an X25519 key of low order in `epk` is the generic failure', () => {
+    const opener = createOpener({ name: 'shipping', identities: testIdentities(shipping.identity), channels })
+    const bytes = changed((jwe) => ((jwe.recipients[1]?.header['epk'] as Header)['x'] = 'A'.repeat(43)))
+    expect(codeOf(() => opener.openSync(Buffer.from(bytes), { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+  })
+})
+
+describe('attacks: random damage', () => {
+  it('only SealbusErrors escape, and no damaged envelope opens as something else', () => {
+    const { opener } = spiedOpener()
+    const bytes = Buffer.from(JSON.stringify(good))
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(bytes.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 }), (edits) => {
+        const damaged = Buffer.from(bytes)
+        for (const [at, value] of edits) damaged[at] = value
+        try {
+          expect(opener.openSync(damaged, { channel: 'orders' }).plaintext.toString()).toBe(CANARY)
+        } catch (error) {
+          expect(isSealbusError(error), inspect(error)).toBe(true)
+        }
+      }),
+      { numRuns: 3_000 },
+    )
+  })
+})

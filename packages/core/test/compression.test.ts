@@ -1,0 +1,21 @@
+import { gzipSync, zstdCompressSync } from 'node:zlib'
+import { describe, expect, it } from 'vitest'
+import { compress, decompress } from '../src/compression.ts'
+import { codeOf } from './support/thrown.ts'
+
+const LIMIT = 16 * 1024 * 1024
+
+describe.each([['gzip', gzipSync], ['zstd', zstdCompressSync]] as const)('%s', (kind, compressAnything) => {
+  it('goes both ways', () => {
+    for (const text of ['', 'x', 'abc'.repeat(10_000)]) expect(decompress(kind, compress(kind, Buffer.from(text))).toString()).toBe(text)
+  })
+
+  it('stops at the payload limit', () => {
+    expect(decompress(kind, compressAnything(Buffer.alloc(LIMIT))).length).toBe(LIMIT)
+    expect(codeOf(() => decompress(kind, compressAnything(Buffer.alloc(LIMIT + 1))))).toBe('ERR_SEALBUS_MALFORMED')
+  })
+
+  it('refuses other bytes, and quotes nothing of them', () => {
+    expect(codeOf(() => decompress(kind, Buffer.from('not compressed')))).toBe('ERR_SEALBUS_MALFORMED')
+  })
+})

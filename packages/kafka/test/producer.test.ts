@@ -1,0 +1,153 @@
+import { inspect } from 'node:util'
+import { opened } from '@sealbus/core'
+import { Kafka, Partitioners } from 'kafkajs'
+import { beforeEach, describe, expect, expectTypeOf, it } from 'vitest'
+import type { OutgoingRecord, TopicRecords } from '../src/client-shape.ts'
+import { sealKafka, sealProducer, withPlaintextPartitioner } from '../src/index.ts'
+import { channels, FakeProducer, type Keys, makeKeys } from './support/fakes.ts'
+
+let keys: Keys
+let inner: FakeProducer
+let producer: FakeProducer
+beforeEach(async () => {
+  keys = await makeKeys()
+  inner = new FakeProducer()
+  producer = sealProducer(inner, { sealer: keys.sealer, keyWaitMs: 200 })
+})
+
+const CANARY = 'plaintext-canary'
+const rejection = async (promise: Promise<unknown>): Promise<unknown> => promise.then(() => expect.fail('it did not reject'), (error: unknown) => error)
+const deepFreeze = <Value>(value: Value): Value => {
+  if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value)) {
+    for (const each of Object.values(value)) deepFreeze(each)
+    Object.freeze(value)
+  }
+  return value
+}
+
+describe('sealed producer', () => {
+  it('keeps the types of the caller', () => {
+    const kafka = new Kafka({ brokers: ['x'] })
+    expectTypeOf(sealKafka(kafka, { sealer: keys.sealer })).toEqualTypeOf<Kafka>()
+    const made = kafka.producer({ createPartitioner: Partitioners.DefaultPartitioner })
+    expectTypeOf(sealProducer(made, { sealer: keys.sealer })).toEqualTypeOf<typeof made>()
+  })
+
+  it("pitfalls 1 and 5: real Buffers go out, in objects of our own, and the caller's are untouched", async () => {
+    const given = deepFreeze({
+      topic: 'orders',
+      acks: -1,
+      messages: [{ key: new Uint8Array([1, 2]) as Buffer, value: new TextEncoder().encode(CANARY) as Buffer, partition: 3, timestamp: '7', headers: { a: 'x', b: new Uint8Array([9]) as Buffer, c: ['y', new Uint8Array([8]) as Buffer], gone: undefined, 'Content-Type': 'text/plain' } }],
+    })
+    await producer.send(given as unknown as TopicRecords)
+    await producer.send(given as unknown as TopicRecords)
+    const [first, second] = inner.sent as (TopicRecords & { acks: number })[]
+    const message = first?.messages[0]
+    expect(first?.acks).toBe(-1)
+    expect(message).toMatchObject({ key: Buffer.from([1, 2]), partition: 3, timestamp: '7', headers: { a: 'x', b: Buffer.from([9]), c: ['y', Buffer.from([8])], 'content-type': 'application/jose+json' } })
+    expect(Object.keys(message?.headers ?? {}).toSorted()).toEqual(['a', 'b', 'c', 'content-type'])
+    for (const bytes of [message?.key, message?.value, message?.headers?.['b']]) expect(Buffer.isBuffer(bytes)).toBe(true)
+    expect(Object.isFrozen(message)).toBe(false)
+    expect(second?.messages[0]?.value).not.toEqual(message?.value)
+    expect(keys.opener.openSync(message?.value as Buffer, { channel: 'orders', key: Buffer.from([1, 2]) })).toMatchObject({ plaintext: Buffer.from(CANARY), contentType: 'text/plain' })
+  })
+
+  it('pitfall 2: a tombstone stays one, and an empty value is none', async () => {
+    await producer.send({ topic: 'orders', messages: [{ key: 'k', value: null }, { value: '' }] })
+    const [tombstone, empty] = inner.sent[0]?.messages ?? []
+    expect(tombstone).toEqual({ key: 'k', value: null })
+    expect(keys.opener.openSync(empty?.value as Buffer, { channel: 'orders', key: null }).plaintext).toHaveLength(0)
+  })
+
+  it('pitfall 14: header names of Object.prototype are names like any other', async () => {
+    const headers = JSON.parse('{"__proto__":"a","constructor":"b"}') as Record<string, string>
+    await producer.send({ topic: 'orders', messages: [{ value: 'x', headers }] })
+    const sent = inner.sent[0]?.messages[0]?.headers ?? {}
+    expect(Object.keys(sent).toSorted()).toEqual(['__proto__', 'constructor', 'content-type'])
+    expect(({} as Record<string, unknown>)['a']).toBeUndefined()
+  })
+
+  it('one inner call for each outer one, in the same tick where the keys are in memory', () => {
+    void producer.send({ topic: 'orders', messages: [{ value: 'x' }] })
+    void producer.sendBatch({ topicMessages: [{ topic: 'orders', messages: [{ value: 'x' }] }, { topic: 'orders-2', messages: [{ value: 'y' }, { value: 'z' }] }] })
+    expect(inner.calls).toEqual(['send', 'sendBatch'])
+  })
+
+  it('a topic that waits for keys keeps its order, and never delays another', async () => {
+    const waiting = [producer.send({ topic: 'other', messages: [{ value: '1' }] }), producer.send({ topic: 'other', messages: [{ value: '2' }] })]
+    await producer.send({ topic: 'orders', messages: [{ value: 'now' }] })
+    expect(inner.sent.map(({ topic }) => topic)).toEqual(['orders'])
+    keys.arrive()
+    waiting.push(producer.send({ topic: 'other', messages: [{ value: '3' }] }))
+    await Promise.all(waiting)
+    const values = inner.sent.slice(1).map(({ messages }) => keys.opener.openSync(messages[0]?.value as Buffer, { channel: 'other', key: null }).plaintext.toString())
+    expect(values).toEqual(['1', '2', '3'])
+  })
+
+  it('keys that do not come in time: a transient error, and nothing was sent', async () => {
+    expect(await rejection(producer.send({ topic: 'other', messages: [{ value: CANARY }] }))).toMatchObject({ code: 'ERR_SEALBUS_KEYS_NOT_READY', transient: true })
+    expect(inner.calls).toEqual([])
+    keys.arrive()
+    await producer.send({ topic: 'other', messages: [{ value: 'x' }] })
+    expect(inner.calls).toEqual(['send'])
+  })
+
+  it.each<[string, unknown, string]>([
+    ['an undeclared topic', { topic: 'invoices', messages: [{ value: CANARY }] }, 'ERR_SEALBUS_UNDECLARED_CHANNEL'],
+    ['no recipients', { topic: 'nobody', messages: [{ value: CANARY }] }, 'ERR_SEALBUS_NO_RECIPIENTS'],
+    ['a misspelt value', { topic: 'orders', messages: [{ value: CANARY }, { vlaue: CANARY }] }, 'ERR_SEALBUS_INVALID_OPTION'],
+    ['a value that is an object', { topic: 'orders', messages: [{ value: { secret: CANARY } }] }, 'ERR_SEALBUS_INVALID_OPTION'],
+    ['a value that is an envelope', { topic: 'orders', messages: [{ value: '{"protected":"","ciphertext":"" }' }] }, 'ERR_SEALBUS_ALREADY_SEALED'],
+    ['a value that is too large sealed', { topic: 'orders', messages: [{ value: CANARY.repeat(60_000) }] }, 'ERR_SEALBUS_TOO_LARGE'],
+  ])('pitfalls 6, 33 and 34: %s is refused whole, and quotes nothing', async (_title, given, code) => {
+    const error = await rejection(producer.send(given as TopicRecords))
+    expect(error).toMatchObject({ code })
+    expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain(CANARY)
+    expect(inner.calls).toEqual([])
+  })
+
+  it("malformed arguments are the client's to refuse, and carry no plaintext to it", async () => {
+    await producer.send(undefined as never)
+    await producer.send({ topc: 'orders', messages: [{ value: CANARY }] } as never)
+    await producer.sendBatch({ topicMessages: [{ topc: 'orders', messages: [{ value: CANARY }] }] } as never)
+    expect(inner.calls).toEqual(['send', 'send', 'sendBatch'])
+    expect(inner.bytes).not.toContain(CANARY)
+  })
+
+  it('pitfall 6: transactions are wrapped too, and plaintext channels alone pass as they are', async () => {
+    const transaction = await producer.transaction()
+    await transaction.send({ topic: 'orders', messages: [{ value: CANARY }] })
+    await transaction.sendBatch({ topicMessages: [{ topic: 'orders', messages: [{ value: CANARY }] }] })
+    expect(inner.transactions[0]?.sent).toHaveLength(2)
+    expect(inner.transactions[0]?.bytes).not.toContain(CANARY)
+    await producer.send({ topic: 'metrics', messages: [{ value: 'plain' }] })
+    expect(inner.sent[0]?.messages[0]).toEqual({ value: 'plain' })
+  })
+
+  it('nothing leads round the wrapper, and wrapping twice throws (pitfall 35)', async () => {
+    expect(producer.on()).toBe(producer)
+    expect(await producer.connect()).toBe(producer)
+    expect(() => sealProducer(producer, { sealer: keys.sealer })).toThrow(expect.objectContaining({ code: 'ERR_SEALBUS_ALREADY_WRAPPED' }) as Error)
+    expect(() => sealKafka({ producer: () => inner, consumer: () => expect.fail() }, { opener: keys.opener, onStopped: () => {} }).producer()).toThrow(/needs a `sealer`/)
+  })
+
+  it('pitfall 4: a custom partitioner is given the plaintext', async () => {
+    const seen: unknown[] = []
+    const partitioner = withPlaintextPartitioner(() => ({ message }: { message: OutgoingRecord }) => {
+      seen.push(message.value)
+      return 0
+    })()
+    await producer.send({ topic: 'orders', messages: [{ value: CANARY }] })
+    partitioner({ message: inner.sent[0]?.messages[0] as OutgoingRecord })
+    expect(seen).toEqual([CANARY])
+  })
+
+  it('an opened envelope passes through as it is, and gets the content type of an envelope', async () => {
+    const { bytes } = keys.sealer.sealSync(CANARY, { channel: 'orders', key: null })
+    const { envelope } = keys.opener.openSync(bytes, { channel: 'orders', key: null })
+    await producer.send({ topic: 'orders-retry', messages: [{ value: envelope, headers: { 'content-type': 'application/json' } }] })
+    expect(inner.sent[0]?.messages[0]).toEqual({ value: envelope, headers: { 'content-type': 'application/jose+json' } })
+    expect(opened({})).toBeUndefined()
+    expect(channels.at('orders-retry').name).toBe('orders')
+  })
+})
