@@ -196,7 +196,10 @@ describe('attacks: insiders', () => {
 
   it('an X25519 key of low order in `epk` is the generic failure', () => {
     const opener = createOpener({ name: 'shipping', identities: testIdentities(shipping.identity), channels })
-    const bytes = changed((jwe) => ((jwe.recipients[1]?.header['epk'] as Header)['x'] = 'A'.repeat(43)))
+    const bytes = changed((jwe) => {
+      const [, entry = expect.fail('no entry')] = jwe.recipients
+      entry.header['epk'] = { ...(entry.header['epk'] as Header), x: 'A'.repeat(43) }
+    })
     expect(codeOf(() => opener.openSync(Buffer.from(bytes), { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
   })
 })

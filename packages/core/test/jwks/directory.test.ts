@@ -263,6 +263,22 @@ describe('directory: bounds and life cycle', () => {
     expect(codeOf(() => directory.peek('billing'))).toBe('ERR_SEALBUS_CLOSED')
   })
 
+  it('keepWarm() refreshes ahead without any access, goes on after a failure, and ends with close()', async () => {
+    const endpoint = await startEndpoint(json(set(one)))
+    const directory = createJwksDirectory({ recipients: { billing: endpoint.url }, allowInsecureLoopback: true, freshMs: 1_000 })
+    await directory.resolve('billing')
+    directory.keepWarm(['billing'])
+    await until(() => endpoint.requests.length === 2)
+    endpoint.answer = status(500)
+    await until(() => endpoint.requests.length === 3)
+    endpoint.answer = json(set(two))
+    await until(() => directory.peek('billing')?.kid === 'two')
+    directory.close()
+    const { length } = endpoint.requests
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    expect(endpoint.requests).toHaveLength(length)
+  })
+
   it('§7.20 one endpoint that hangs does not affect another', async () => {
     const hanging = await startEndpoint(() => {})
     const good = await startEndpoint(json(set(one)))

@@ -12,7 +12,7 @@ export interface Keys {
 }
 
 export async function makeKeys(): Promise<Keys> {
-  const identities = await loadIdentities({ keys: [{ ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }), kid: 'k1' } as never] })
+  const identities = await loadIdentities({ keys: [{ ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }), kid: 'k1' }] })
   const [identity] = identities.list()
   if (!identity) throw new Error('no identity')
   const known = createStaticDirectory({ billing: identity.publicJwk, late: identity.publicJwk })
@@ -62,7 +62,7 @@ export class FakeProducer {
     return this
   }
   get bytes(): string {
-    return JSON.stringify(this.sent, (_key, value: unknown) => (Buffer.isBuffer(value) ? value.toString('latin1') : value)) + this.sent.flatMap(({ messages = [] }) => messages.map(({ value }) => String(value))).join('\n')
+    return JSON.stringify(this.sent, (_key, value: unknown) => (Buffer.isBuffer(value) ? value.toString('latin1') : value)) + this.sent.flatMap((each) => (Array.isArray(each.messages) ? each.messages : []).map(({ value }) => String(value))).join('\n')
   }
 }
 
