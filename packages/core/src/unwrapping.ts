@@ -1,3 +1,4 @@
+import { abortable } from './abortable.ts'
 import { type ContentKey, contentKey } from './content-key-cache.ts'
 import type { Candidate } from './entry.ts'
 import { SealbusError } from './errors.ts'
@@ -29,7 +30,7 @@ export function createUnwrapping(): Unwrapping {
   const share = (candidate: Candidate, pending: Promise<Buffer | null>, timeout: AbortSignal): Promise<ContentKey | null> => {
     const answer = (async (): Promise<ContentKey | null> => {
       try {
-        return toContentKey(candidate, await abortable(pending, timeout))
+        return toContentKey(candidate, await abortable(pending, timeout, ended))
       } catch {
         // Whatever a KMS client throws may quote keys or tokens: only the fact is passed on.
         throw unavailable(candidate)
@@ -58,7 +59,7 @@ export function createUnwrapping(): Unwrapping {
     },
     async later(candidate, signal): Promise<ContentKey | null> {
       const answer = start(candidate)
-      return signal && answer instanceof Promise ? abortable(answer, signal) : answer
+      return signal && answer instanceof Promise ? abortable(answer, signal, ended) : answer
     },
   }
 }
@@ -71,18 +72,7 @@ function toContentKey({ contentKeySize, request }: Candidate, raw: Buffer | null
   return key
 }
 
-/** Leaves the wait when the signal aborts; what is awaited goes on for others. */
-async function abortable<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = (): void => reject(new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', 'waiting for a key was ended'))
-  if (signal.aborted) abort()
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
-}
+const ended = (): SealbusError => new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', 'waiting for a key was ended')
 
 const unavailable = ({ identity }: Candidate): SealbusError =>
   new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', `the source of the key ${JSON.stringify(identity.kid)} cannot answer now`)

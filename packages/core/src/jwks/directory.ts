@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { abortable } from '../abortable.ts'
 import { ageMs, type Clock, instant, type Instant, SYSTEM_CLOCK } from '../clock.ts'
 import { SealbusError } from '../errors.ts'
 import type { RecipientDirectory, RecipientKey } from '../recipient.ts'
@@ -7,6 +8,7 @@ import { DIRECTORY_LIMITS } from './limits.ts'
 import { parseKeySet, type SetKey } from './parse.ts'
 import { selectKey } from './select.ts'
 import { checkSource, type JwksSource, type Source } from './source.ts'
+import { createTurnstile } from './turnstile.ts'
 
 export interface JwksDirectoryOptions {
   /** Recipient's name to the URL of its JWK Set. Name and URL are never inferred from each other. */
@@ -70,6 +72,7 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
   const states = new LRUCache<string, State>({ max: bounded(options.maxEntries, 'maxEntries', DIRECTORY_LIMITS.entries, 1, 1_000_000) })
   /** Outside the cache, so that an eviction takes nothing from those who wait. */
   const inFlight = new Map<string, Promise<State>>()
+  const hosts = createTurnstile(DIRECTORY_LIMITS.connectionsPerHost)
   const warm = new Map<string, NodeJS.Timeout>()
   const closing = new AbortController()
 
@@ -84,7 +87,8 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
     const running = inFlight.get(source.name)
     if (running) return running
     const previous = states.get(source.name) ?? { source, selectedUntil: 0 }
-    const loading = fetchKeySet(source.url, { fetch, timeoutMs, etag: previous.set?.etag, signal: closing.signal })
+    const loading = hosts
+      .pass(new URL(source.url).host, () => fetchKeySet(source.url, { fetch, timeoutMs, etag: previous.set?.etag, signal: closing.signal }))
       .then((result) => {
         if (closing.signal.aborted) throw closed()
         const state = apply(previous, result)
@@ -189,7 +193,7 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
       const source = sourceOf(name)
       const known = peekAt(source)
       if (known) return known
-      const state = await unlessAborted(load(source), signal)
+      const state = await (signal ? abortable(load(source), signal, leftByCaller) : load(source))
       if (!state.set || ageMs(clock, state.set.fetchedAt) >= Math.max(state.set.freshMs, source.maxStaleMs)) throw state.failure?.error ?? closed()
       return keyOf(state)
     },
@@ -215,21 +219,6 @@ function reuse(previous: State, key: SetKey): SetKey {
   return same ? known : key
 }
 
-/** Leaves the wait when the caller's signal aborts; the fetch goes on for others. */
-async function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal | undefined): Promise<Value> {
-  if (!signal) return promise
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = (): void => reject(new SealbusError('ERR_SEALBUS_DIRECTORY_UNAVAILABLE', "waiting for a recipient's key was ended by the caller"))
-  if (signal.aborted) abort()
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-    promise.catch(() => {})
-  }
-}
-
 function bounded(value: number | undefined, name: string, fallback: number, least: number, most: number): number {
   if (value === undefined) return fallback
   if (!Number.isFinite(value) || value < least || value > most) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `\`${name}\` is from ${least} to ${most}`)
@@ -237,4 +226,5 @@ function bounded(value: number | undefined, name: string, fallback: number, leas
 }
 
 const subject = ({ name, url }: Source): string => `the key endpoint of ${JSON.stringify(name)} (${new URL(url).origin})`
+const leftByCaller = (): SealbusError => new SealbusError('ERR_SEALBUS_DIRECTORY_UNAVAILABLE', "waiting for a recipient's key was ended by the caller")
 const closed = (): SealbusError => new SealbusError('ERR_SEALBUS_CLOSED', 'the directory is closed')

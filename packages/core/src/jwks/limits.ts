@@ -12,6 +12,8 @@ export const DIRECTORY_LIMITS = {
   maxStaleCeilingMs: 86_400_000,
   /** Connect, headers and body together. */
   timeoutMs: 5_000,
+  /** Fetches under way at one host: a host that hangs must not use up all connections. */
+  connectionsPerHost: 6,
   /** Decoded bytes: a content-length may lie, and gzip inflates. */
   bodyBytes: 262_144,
   keys: 100,

@@ -164,6 +164,8 @@ describe('directory: fetching', () => {
       clock.advance(9 * MINUTE)
       expect(directory.peek('billing')).toBe(key)
       await until(() => endpoint.requests.length === round + 2)
+      // Joins the fetch that is under way, so that its answer counts before the clock moves.
+      await directory.refresh('billing')
     }
     expect(endpoint.requests.at(-1)?.headers['if-none-match']).toBe('"v1"')
   })
@@ -235,12 +237,18 @@ describe('directory: freshness', () => {
 })
 
 describe('directory: bounds and life cycle', () => {
-  it('§7.16 3,000 recipients at once through 500 entries: none rejected', async () => {
-    const endpoint = await startEndpoint(json(set(one)))
+  it('§7.16 3,000 recipients at once through 500 entries: none rejected, and no more than 6 fetches at a time', async () => {
+    let [under, most] = [0, 0]
+    const endpoint = await startEndpoint((request, response) => {
+      most = Math.max(most, ++under)
+      response.on('close', () => under--)
+      setImmediate(() => json(set(one))(request, response))
+    })
     const names = Array.from({ length: 3_000 }, (_, index) => `r${index}`)
     const directory = createJwksDirectory({ recipients: Object.fromEntries(names.map((name) => [name, endpoint.url])), maxEntries: 500, allowInsecureLoopback: true })
     const keys = await Promise.all(names.map((name) => directory.resolve(name)))
     expect(keys.every(({ kid }) => kid === 'one')).toBe(true)
+    expect(most).toBeLessThanOrEqual(6)
   })
 
   it('§7.17 one caller aborts: it leaves, the others get their key from the same fetch', async () => {
