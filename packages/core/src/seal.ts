@@ -111,7 +111,7 @@ export function createSealer(options: SealerOptions): Sealer {
   /** The keys in memory now; undefined when one must be fetched. Never waits. */
   const keysInMemory = (names: readonly string[]): readonly RecipientKey[] | undefined => {
     const last = keyLists.get(names)
-    if (last && names.every((name, index) => directory.peek(name) === last[index])) return last
+    if (last?.length === names.length && names.every((name, index) => directory.peek(name) === last[index])) return last
     const keys: RecipientKey[] = []
     for (const name of names) {
       const key = directory.peek(name)

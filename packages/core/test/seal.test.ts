@@ -182,6 +182,22 @@ describe('content-key sessions', () => {
     expect(wrapped(sealer.sealSync('x', { channel: 'orders' }).bytes)).not.toBe(wrapped(second.bytes))
   })
 
+  it('belong to the recipients of the moment, also when a `to` function changes its own list in place', () => {
+    const names = ['a', 'b']
+    const changing = defineChannels({ orders: { to: () => names } })
+    const directory = testDirectory({ a: key('P-256').recipientKey, b: key('X25519').recipientKey, c: key('RSA').recipientKey })
+    const sealer = createSealer({ directory, channels: changing })
+    const kids = (): unknown[] => {
+      const { recipients, protected: header } = parse(sealer.sealSync('x', { channel: 'orders' }).bytes)
+      return recipients.map((each) => each.header?.kid ?? decodeProtectedHeader({ protected: header }).kid)
+    }
+    expect(kids()).toEqual(['key-P-256', 'key-X25519'])
+    names.pop()
+    expect(kids()).toEqual(['key-P-256'])
+    names.push('c')
+    expect(kids()).toEqual(['key-P-256', 'key-RSA'])
+  })
+
   it('never use an IV twice with one content key', () => {
     const sealer = createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels, session: { messages: 100_000 } })
     const ivs = Array.from({ length: 5_000 }, () => parse(sealer.sealSync('x', { channel: 'orders' }).bytes).iv)
