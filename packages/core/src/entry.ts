@@ -30,6 +30,7 @@ export interface EntryFinder {
 export function createEntryFinder(name: string, identities: IdentityStore, clock: Clock): EntryFinder {
   let refreshed: Instant | undefined
   let refreshing: Promise<void> | undefined
+  let failing = false
 
   const find = (envelope: Envelope): readonly Candidate[] => {
     const candidates: Candidate[] = []
@@ -70,19 +71,18 @@ export function createEntryFinder(name: string, identities: IdentityStore, clock
       ? new SealbusError('ERR_SEALBUS_KEY_MISSING', `the message names ${quote(name)} as a recipient, but the key it was sealed for is not among the identities`)
       : new SealbusError('ERR_SEALBUS_NOT_A_RECIPIENT', `the message is not sealed for ${quote(name)}`)
 
-  const refresh = async (): Promise<boolean> => {
-    if (!identities.refresh || (!refreshing && refreshed && ageMs(clock, refreshed) < LIMITS.identityRefreshMs)) return false
-    refreshing ??= identities.refresh().finally(() => {
+  /** Reads the identities again, where that is due; whether it failed the last time. What is here stays in force. */
+  const refresh = async (): Promise<void> => {
+    if (!identities.refresh || (!refreshing && refreshed && ageMs(clock, refreshed) < LIMITS.identityRefreshMs)) return
+    refreshing ??= identities.refresh().then(
+      () => void (failing = false),
+      // The source's error may hold anything: only the fact is kept.
+      () => void (failing = true),
+    ).finally(() => {
       refreshed = instant(clock)
       refreshing = undefined
     })
-    try {
-      await refreshing
-    } catch {
-      // The identities that are here stay in force; the source's error may hold anything.
-      throw new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', 'the identities could not be read again for a key that is not among them')
-    }
-    return true
+    await refreshing
   }
 
   return {
@@ -91,13 +91,23 @@ export function createEntryFinder(name: string, identities: IdentityStore, clock
       try {
         return find(envelope)
       } catch (error) {
-        const unknownKey = error instanceof SealbusError && (error.code === 'ERR_SEALBUS_KEY_MISSING' || error.code === 'ERR_SEALBUS_NOT_A_RECIPIENT')
-        if (!unknownKey || !(await refresh())) throw error
+        if (!(error instanceof SealbusError) || !UNKNOWN_KEY.has(error.code)) throw error
+      }
+      await refresh()
+      try {
         return find(envelope)
+      } catch (error) {
+        // A source that cannot be read is an outage: the key may well be in there.
+        if (failing && error instanceof SealbusError && error.code === 'ERR_SEALBUS_KEY_MISSING') {
+          throw new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', 'the identities cannot be read again for a key that is not among them')
+        }
+        throw error
       }
     },
   }
 }
+
+const UNKNOWN_KEY: ReadonlySet<string> = new Set(['ERR_SEALBUS_KEY_MISSING', 'ERR_SEALBUS_NOT_A_RECIPIENT'])
 
 /** Whether an entry without kid could be for this identity. */
 function fits(entry: Entry, identity: Identity): boolean {

@@ -150,6 +150,19 @@ describe('open: whose key', () => {
   })
 })
 
+describe('open: identities that cannot be read again', () => {
+  it('are an outage for a message that names us, for as long as it lasts, and no business of others', async () => {
+    const { sealer, opener } = pair()
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    const store = { find: () => undefined, list: () => [], refresh: () => Promise.reject(new Error('secret path')) }
+    const [named, other] = ['billing', 'audit'].map((name) => createOpener({ name, channels: opener.channels, identities: store }))
+    for (let attempt = 0; attempt < 3; attempt++) {
+      expect(await rejectionOf(named?.open(bytes, { channel: 'orders' }) ?? Promise.resolve())).toBe('ERR_SEALBUS_KEY_UNAVAILABLE')
+      expect(await rejectionOf(other?.open(bytes, { channel: 'orders' }) ?? Promise.resolve())).toBe('ERR_SEALBUS_NOT_A_RECIPIENT')
+    }
+  })
+})
+
 describe('open: a private half elsewhere', () => {
   const remote = (unwrap: Identity['unwrap']): Opener => createOpener({ name: 'billing', identities: testIdentities({ ...billing.identity, unwrap }), channels: pair().opener.channels })
 
