@@ -2,7 +2,7 @@ import { type ContentEncryptionRow, curve, encryptedKeySize, isKeyManagementAlgo
 import { decodeBase64url } from './base64url.ts'
 import { ageMs, type Clock, instant, type Instant } from './clock.ts'
 import { unwrapDigest } from './content-key-cache.ts'
-import type { Entry, Envelope } from './envelope.ts'
+import { type Entry, type Envelope, headerParameter } from './envelope.ts'
 import { SealbusError } from './errors.ts'
 import type { Identity, IdentityStore, Tombstone, UnwrapRequest } from './identity.ts'
 import type { Json } from './json.ts'
@@ -111,12 +111,12 @@ const UNKNOWN_KEY: ReadonlySet<string> = new Set(['ERR_SEALBUS_KEY_MISSING', 'ER
 
 /** Whether an entry without kid could be for this identity. */
 function fits(entry: Entry, identity: Identity): boolean {
-  return entry.header['alg'] === identity.alg && (identity.alg === 'RSA-OAEP-256' || !(ephemeralKey(entry, identity) instanceof SealbusError))
+  return headerParameter(entry, 'alg') === identity.alg && (identity.alg === 'RSA-OAEP-256' || !(ephemeralKey(entry, identity) instanceof SealbusError))
 }
 
 /** Checks an entry against the identity it names: algorithm, curve, lengths. All of it before any private-key work. */
 function unwrapRequest(enc: ContentEncryptionRow, entry: Entry, identity: Identity): UnwrapRequest | SealbusError {
-  const { alg } = entry.header
+  const alg = headerParameter(entry, 'alg')
   if (!isKeyManagementAlgorithm(alg)) return refused('its `alg` is not permitted')
   if (alg !== identity.alg) return refused(`its \`alg\` is not the one that the key ${quote(identity.kid)} is for`)
   if (entry.encryptedKey.length !== encryptedKeySize(alg, enc, modulusBits(identity))) return malformed('`encrypted_key` has another length than its `alg` and `enc` give')
@@ -124,15 +124,15 @@ function unwrapRequest(enc: ContentEncryptionRow, entry: Entry, identity: Identi
   if (alg === 'RSA-OAEP-256') return common
   const epk = ephemeralKey(entry, identity)
   if (epk instanceof SealbusError) return epk
-  const apu = partyInfo(entry.header['apu'])
-  const apv = partyInfo(entry.header['apv'])
+  const apu = partyInfo(headerParameter(entry, 'apu'))
+  const apv = partyInfo(headerParameter(entry, 'apv'))
   if (apu === null || apv === null) return malformed('`apu` or `apv`')
   return { ...common, epk, ...(apu && { apu }), ...(apv && { apv }) }
 }
 
 function ephemeralKey(entry: Entry, { publicJwk }: Identity): NonNullable<UnwrapRequest['epk']> | SealbusError {
   const row = curve(publicJwk.kty, publicJwk.crv)
-  const epk = row && readEphemeralKey(entry.header['epk'], row)
+  const epk = row && readEphemeralKey(headerParameter(entry, 'epk'), row)
   return epk ?? malformed("`epk` is not a public key on the identity's curve")
 }
 

@@ -28,11 +28,17 @@ export interface Envelope {
   readonly tag: Buffer
 }
 
-/** One recipient's entry: `header` is the union of the protected header and its own. */
+/** One recipient's entry. Its header is the union of the protected header and its own: see `headerParameter`. */
 export interface Entry {
   readonly kid: string | undefined
-  readonly header: JsonObject
+  readonly shared: JsonObject
+  readonly own: JsonObject | undefined
   readonly encryptedKey: Buffer
+}
+
+/** A parameter of an entry's header. No name stands in both halves, so the order does not matter. */
+export function headerParameter({ shared, own }: Pick<Entry, 'shared' | 'own'>, name: string): Json | undefined {
+  return own?.[name] ?? shared[name]
 }
 
 // --- writing -------------------------------------------------------------------------------------------------------
@@ -208,11 +214,10 @@ function decodeEntry(shared: JsonObject, { header, encryptedKey }: Parts['entrie
     if ((CONTENT_ONLY as readonly string[]).includes(name)) throw refused(`\`${name}\` outside the protected header`)
   }
   if (header) refuseByName(header)
-  const union: JsonObject = header ? { ...shared, ...header } : shared
-  const kid = Object.hasOwn(union, 'kid') ? union['kid'] : undefined
+  const kid = headerParameter({ shared, own: header }, 'kid')
   if (kid !== undefined && typeof kid !== 'string') throw malformed('`kid`')
   if (typeof encryptedKey !== 'string' || decodedSize(encryptedKey) > LIMITS.encryptedKeyBytes) throw malformed('`encrypted_key`')
-  return { kid, header: union, encryptedKey: binary(encryptedKey, 'encrypted_key') }
+  return { kid, shared, own: header, encryptedKey: binary(encryptedKey, 'encrypted_key') }
 }
 
 function decodeNative(shared: JsonObject): { context: Context; commitment: Buffer } {

@@ -2,7 +2,7 @@ import { LIMITS } from './limits.ts'
 
 /**
  * Strict JSON (RFC 8259) for untrusted input: refuses duplicate members at any level, compared after unescaping, and
- * deep nesting. JSON.parse hides the first, and quotes its input in errors. Objects have no prototype.
+ * deep nesting. JSON.parse hides the first, and quotes its input in errors. Objects inherit nothing.
  */
 export type Json = string | number | boolean | null | readonly Json[] | JsonObject
 export interface JsonObject {
@@ -25,6 +25,13 @@ export function isJsonObject(value: Json | undefined): value is JsonObject {
 }
 
 class NotJson extends Error {}
+
+/**
+ * An object that inherits nothing, so that `constructor` and `__proto__` are members like any other. As fast as a class
+ * instance; an object without any prototype is kept as a hash table.
+ */
+const Members = function () {} as unknown as new () => Record<string, Json>
+Members.prototype = Object.create(null)
 
 const SPACE = /[ \t\n\r]*/y
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
@@ -78,7 +85,7 @@ class Reader {
 
   #object(): JsonObject {
     this.#enter()
-    const object: Record<string, Json> = Object.create(null) as Record<string, Json>
+    const object = new Members()
     if (!this.#closes('}')) {
       do {
         this.#space()
