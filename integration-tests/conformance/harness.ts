@@ -45,14 +45,16 @@ export interface Subscription {
 export interface Harness {
   /** A fresh destination, kept in order, from which every group gets every message. */
   destination(...groups: readonly string[]): Promise<string>
-  /** A fresh destination that the channel of `destination` matches too. */
+  /** Resolves when the broker has all of them. */
   publish(sealer: Sealer, destination: string, ...messages: readonly Outgoing[]): Promise<void>
+  /** Bytes as they are, past the wrapper. */
   publishRaw(destination: string, value: Buffer, headers?: Readonly<Record<string, string>>): Promise<void>
   /** One message in a transaction, which is then committed or aborted. Only with the feature. */
   publishInTransaction(sealer: Sealer, destination: string, message: Outgoing, end: 'commit' | 'abort'): Promise<void>
   subscribe(destination: string, options: SubscribeOptions): Promise<Subscription>
   /** Messages that the group has not settled yet; to be asked when it has no subscriber. */
   remaining(destination: string, group: string): Promise<number>
+  /** What the group's parking place holds now; looking takes nothing away. */
   parkedCopies(destination: string, group: string): Promise<readonly Received[]>
   close(): Promise<void>
 }

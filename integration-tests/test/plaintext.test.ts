@@ -3,23 +3,28 @@ import { createSealer, defineChannels, opened, type Opener, type RecipientDirect
 import { sealKafka } from '@sealbus/kafka'
 import { sealAmqp } from '@sealbus/rabbitmq'
 import { type ChannelModel, connect } from 'amqplib'
-import { Kafka, logLevel, type Message, type Producer } from 'kafkajs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { CompressionTypes, Kafka, logLevel, type Message, type Producer } from 'kafkajs'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createTopics, describeWithLocalKafka, describeWithLocalRabbit } from '../support/brokers.ts'
 import { type Canaries, createCanaries } from '../support/canaries.ts'
 import { type RabbitNode, startRabbitNode } from '../support/rabbitmq-node.ts'
 import { type ScannedKafka, startScannedKafka } from '../support/scanned-kafka.ts'
 import { findInFiles } from '../support/segment-scan.ts'
 import { type Services, startServices } from '../support/services.ts'
-import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
+import { startTcpProxy, type TcpProxy, type WireFinding } from '../support/tcp-proxy.ts'
 
 const channels = defineChannels({ orders: { to: ['billing'], match: [/^orders/] }, nobody: { to: () => [] }, metrics: 'plaintext', cold: { to: ['unreachable'] } })
 
-/** Everything that a process shows of itself: errors, and what the client logs. */
+/** Everything that a process shows of itself: errors, events, what the client logs, and the console. */
 class Shown {
   readonly #texts: string[] = []
   add(value: unknown): void {
-    this.#texts.push(inspect(value, { depth: 8, showHidden: true }))
+    this.#texts.push(inspect(value, { depth: 12, showHidden: true, maxArrayLength: null, maxStringLength: null }))
+  }
+  /** Until the mocks are restored. */
+  captureConsole(): void {
+    for (const method of ['debug', 'log', 'info', 'warn', 'error', 'trace', 'dir'] as const) vi.spyOn(console, method).mockImplementation((...args: unknown[]) => this.add(args))
+    process.on('warning', (warning) => this.add(warning))
   }
   /** Runs what must fail, and keeps its error. */
   async failure(call: () => unknown): Promise<void> {
@@ -32,7 +37,9 @@ class Shown {
     expect.fail('it must fail, and did not')
   }
   contains(patterns: readonly Buffer[]): boolean {
-    return patterns.some((pattern) => this.#texts.some((text) => text.includes(pattern.toString())))
+    // Buffers are shown in hexadecimal, and only their beginning is, which is where a canary has its mark.
+    const forms = patterns.flatMap((pattern) => [pattern.toString(), pattern.toString('hex'), pattern.toString('hex').replace(/..(?=.)/g, '$& ')])
+    return this.#texts.some((text) => forms.some((form) => text.includes(form)))
   }
   get size(): number {
     return this.#texts.length
@@ -66,19 +73,21 @@ describeWithLocalKafka('plaintext: Kafka', () => {
   let setup: Awaited<ReturnType<typeof start>>
 
   beforeAll(async () => {
+    shown.captureConsole()
     scanned = await startScannedKafka([...canaries.patterns, ...control.patterns])
     kafka = new Kafka({ brokers: scanned.cluster.bootstrap, logLevel: logLevel.DEBUG, logCreator: () => (entry) => shown.add(entry), retry: { initialRetryTime: 100, retries: 10 } })
     setup = await start()
     await createTopics(scanned.cluster.bootstrap, [{ topic: 'orders', numPartitions: 2 }, { topic: 'orders-retry', numPartitions: 1 }, { topic: 'parked', numPartitions: 1 }, { topic: 'metrics', numPartitions: 1 }])
   })
   afterAll(async () => {
+    vi.restoreAllMocks()
     setup?.services.close()
     await scanned?.stop()
   })
 
   const messages = (count: number): Message[] => Array.from({ length: count }, (_, index) => ({ key: `k${index}`, value: index % 2 === 0 ? canaries.next() : Buffer.from(canaries.next()) }))
 
-  it('1,000 messages on every path of the API leave none on the wire, in the segment files, the parked copies, errors or logs', async () => {
+  it('1,000 messages on every path of the API leave none on the wire, in the segment files, the parked copies, errors or logs', { timeout: 180_000 }, async () => {
     const { sealer, opener } = setup
     const sealed = sealKafka(kafka, { sealer, opener, onStopped: () => {}, keyWaitMs: 300 })
     const producer: Producer = sealed.producer({ allowAutoTopicCreation: false })
@@ -89,6 +98,8 @@ describeWithLocalKafka('plaintext: Kafka', () => {
     await producer.send({ topic: 'orders', messages: messages(300) })
     await Promise.all(Array.from({ length: 50 }, () => producer.send({ topic: 'orders', messages: messages(1) })))
     await producer.sendBatch({ topicMessages: [{ topic: 'orders', messages: messages(100) }, { topic: 'orders-retry', messages: messages(50) }, { topic: 'orders', messages: messages(50) }] })
+
+    await producer.send({ topic: 'orders', messages: messages(20), compression: CompressionTypes.GZIP })
 
     const transactional = sealed.producer({ transactionalId: 'tx', idempotent: true, maxInFlightRequests: 1 })
     await transactional.connect()
@@ -117,6 +128,9 @@ describeWithLocalKafka('plaintext: Kafka', () => {
     await shown.failure(() => producer.send({ topic: 'orders', messages: [...messages(10), { value: sealer.sealSync(canaries.next(), { channel: 'orders' }).bytes }] }))
     await shown.failure(() => producer.send({ topic: 'orders', messages: [{ value: canaries.next().padEnd(900_000, canaries.next()) }] }))
 
+    // Before anything is consumed, so that a leak is reported as one.
+    expectNone(scanned.found(), canaries)
+
     // Consuming: handlers see plaintext, unopenable ones are parked, opened ones go to a retry topic as they are.
     await raw.send({ topic: 'orders', messages: [{ value: tampered(sealer, canaries.next()) }] })
     const consuming = sealKafka(kafka, { opener, park: { topic: 'parked', producer: raw } })
@@ -137,10 +151,20 @@ describeWithLocalKafka('plaintext: Kafka', () => {
         if (seen.size <= 20 && envelope) await producer.send({ topic: 'orders-retry', messages: [{ key: message.key, value: envelope, headers: message.headers ?? {} }] })
       },
     })
-    await expect.poll(() => seen.size, { timeout: 60_000 }).toBeGreaterThanOrEqual(300 + 50 + 150 + 100 + 150)
+    await expect.poll(() => seen.size, { timeout: 60_000 }).toBeGreaterThanOrEqual(300 + 50 + 150 + 20 + 100 + 150)
     const admin = kafka.admin()
     await admin.connect()
     await expect.poll(async () => (await admin.fetchTopicOffsets('parked'))[0]?.high, { timeout: 20_000 }).toBe('1')
+
+    // Compressed batches hide from the scanners, so the records are looked at as any consumer without keys gets them.
+    const stored: Buffer[] = []
+    const stranger = kafka.consumer({ groupId: 'stranger' })
+    await stranger.subscribe({ topics: ['orders', 'orders-retry', 'parked'], fromBeginning: true })
+    await stranger.run({ eachMessage: async ({ message }) => void stored.push(message.value ?? expect.fail('a tombstone')) })
+    await expect.poll(() => stored.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(seen.size + 50 + 20 + 1)
+    expect(stored.filter((value) => !value.toString().startsWith('{"protected":"'))).toEqual([])
+    expect(stored.filter((value) => canaries.patterns.some((pattern) => value.includes(pattern)))).toEqual([])
+    await stranger.disconnect()
 
     // The scanners prove themselves on a topic that is declared as plaintext.
     await producer.send({ topic: 'metrics', messages: [{ value: control.next() }] })
@@ -163,6 +187,7 @@ describeWithLocalRabbit('plaintext: RabbitMQ', () => {
   let setup: Awaited<ReturnType<typeof start>>
 
   beforeAll(async () => {
+    shown.captureConsole()
     node = await startRabbitNode()
     const { hostname, port } = new URL(node.url)
     proxy = await startTcpProxy({ upstream: { host: hostname, port: Number(port) }, scan: [...canaries.patterns, ...control.patterns] })
@@ -171,13 +196,14 @@ describeWithLocalRabbit('plaintext: RabbitMQ', () => {
     setup = await start()
   })
   afterAll(async () => {
+    vi.restoreAllMocks()
     await connection?.close()
     setup?.services.close()
     await proxy?.close()
     await node?.stop()
   })
 
-  it('1,000 messages on every path of the API leave none on the wire, in the message store, the parked copies or errors', async () => {
+  it('1,000 messages on every path of the API leave none on the wire, in the message store, the parked copies or errors', { timeout: 180_000 }, async () => {
     const { sealer, opener } = setup
     const raw = await connection.createConfirmChannel()
     for (const queue of ['orders', 'orders.kept', 'parked', 'metrics']) await raw.assertQueue(queue, { durable: true })
@@ -219,6 +245,9 @@ describeWithLocalRabbit('plaintext: RabbitMQ', () => {
     raw.sendToQueue('orders', tampered(sealer, canaries.next()), persistent)
     await Promise.all([confirm.waitForConfirms(), raw.waitForConfirms()])
 
+    // Before anything is consumed, so that a leak is reported as one.
+    expectNone(proxy.found, canaries)
+
     const seen = new Set<string>()
     await plain.prefetch(50)
     await plain.consume('orders', (message) => {
@@ -242,6 +271,10 @@ describeWithLocalRabbit('plaintext: RabbitMQ', () => {
   })
 })
 
+function expectNone(onWire: readonly WireFinding[], canaries: Canaries): void {
+  expect(onWire.filter(({ canary }) => canaries.patterns.includes(canary)).map(({ canary, direction }) => `${direction}: ${canary.toString()}`)).toEqual([])
+}
+
 /** The control's canary is found on the wire and in the files: scanners that find nothing prove nothing. Ours are not. */
 async function expectFoundOnly(onWire: readonly Buffer[], dataDirs: readonly string[], canaries: Canaries, control: Canaries): Promise<void> {
   const inFiles: Buffer[] = []
@@ -253,6 +286,29 @@ async function expectFoundOnly(onWire: readonly Buffer[], dataDirs: readonly str
   expect(ours(onWire)).toEqual([])
   expect(ours(inFiles)).toEqual([])
 }
+
+describe('what a process shows', () => {
+  it('is searched to the bottom: causes, buffers, members and the console', () => {
+    const canaries = createCanaries()
+    const secret = canaries.next()
+    const shows: ((shown: Shown) => void)[] = [
+      (shown) => shown.add(new Error('outer', { cause: new Error(secret) })),
+      (shown) => shown.add(Object.assign(new Error('x'), { record: { messages: [{ value: Buffer.from(secret) }] } })),
+      (shown) => shown.add({ text: Buffer.from(secret).toString('base64') }),
+      (shown) => {
+        shown.captureConsole()
+        console.warn('sending', { value: secret })
+        vi.restoreAllMocks()
+      },
+    ]
+    for (const show of shows) {
+      const shown = new Shown()
+      expect(shown.contains(canaries.patterns)).toBe(false)
+      show(shown)
+      expect(shown.contains(canaries.patterns)).toBe(true)
+    }
+  })
+})
 
 describe('canaries', () => {
   it('are recognized as they are, and in base64 at every alignment', () => {

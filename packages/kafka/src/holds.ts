@@ -45,7 +45,12 @@ export function createHolds(consumer: InnerConsumer): Holds {
   const paused = new Set<string>()
 
   const resumeNow = (place: Place): void => {
-    if (!paused.has(place.topic) && !paused.has(keyOf(place))) consumer.resume([only(place)])
+    if (paused.has(place.topic) || paused.has(keyOf(place))) return
+    try {
+      consumer.resume([only(place)])
+    } catch {
+      // The client has stopped, or starts anew after a crash of its own: it remembers no pause then, so there is none to end.
+    }
   }
 
   const halt = (next: Halt): void => {
@@ -79,6 +84,8 @@ export function createHolds(consumer: InnerConsumer): Holds {
         if (halts.get(keyOf(next)) === next) resumeNow(next)
       }
       next.timer = setTimeout(wake, retryInMs)
+      // A hold that begins while the client stops must not keep the process.
+      next.timer.unref()
       until?.then(wake, wake)
     },
     stop({ topic, partition }, offset, code): void {
