@@ -44,7 +44,7 @@ export function createEntryFinder(name: string, identities: IdentityStore, clock
       } else {
         const request = unwrapRequest(envelope.enc, entry, identity)
         if (request instanceof SealbusError) reason ??= request
-        else candidates.push({ identity, request, digest: unwrapDigest(request), contentKeySize: envelope.enc.keySize })
+        else candidates.push({ identity, request, digest: `${identity.thumbprint} ${unwrapDigest(request)}`, contentKeySize: envelope.enc.keySize })
       }
     }
     if (candidates.length > 0) return candidates

@@ -38,7 +38,7 @@ export interface Entry {
 
 /** A parameter of an entry's header. No name stands in both halves, so the order does not matter. */
 export function headerParameter({ shared, own }: Pick<Entry, 'shared' | 'own'>, name: string): Json | undefined {
-  return own?.[name] ?? shared[name]
+  return own && name in own ? own[name] : shared[name]
 }
 
 // --- writing -------------------------------------------------------------------------------------------------------
@@ -244,6 +244,7 @@ function binary(value: Json | undefined, name: string, size?: number): Buffer {
 // --- recognizing ---------------------------------------------------------------------------------------------------
 
 const START = Buffer.from('{"protected":"')
+const COMPACT_START: ReadonlySet<number> = new Set(Buffer.from('eICD'))
 const FIRST_SEGMENT = /^[A-Za-z0-9_-]+(?=(?:\.[A-Za-z0-9_-]*){4}$)/
 
 /**
@@ -251,13 +252,14 @@ const FIRST_SEGMENT = /^[A-Za-z0-9_-]+(?=(?:\.[A-Za-z0-9_-]*){4}$)/
  * our usual first bytes, an object with `protected` and `ciphertext`, or five base64url segments with an `enc`.
  */
 export function looksSealed(bytes: Buffer, contentType?: string): boolean {
-  if (contentType !== undefined && /^\s*application\/jose(\+json)?\s*(;|$)/i.test(contentType)) return true
+  if (contentType !== undefined && /^\s*(application\/)?jose(\+json)?\s*(;|$)/i.test(contentType)) return true
   if (bytes.subarray(0, START.length).equals(START)) return true
-  if (bytes.length > LIMITS.envelopeBytes) return false
+  // Too large to look into, so it is not let through as plain: opening it says why it is refused.
+  if (bytes.length > LIMITS.envelopeBytes) return true
   const first = firstByte(bytes)
   if (first === 0x7b) return looksLikeJson(bytes)
-  // `e` starts the base64url of every JSON object.
-  return first === 0x65 && looksCompact(bytes)
+  // A JSON object starts with `e` in base64url; white space before it, with `I`, `C` or `D`.
+  return first !== undefined && COMPACT_START.has(first) && looksCompact(bytes)
 }
 
 function firstByte(bytes: Buffer): number | undefined {

@@ -46,15 +46,23 @@ async function read(source: IdentitySource): Promise<readonly unknown[]> {
 async function readText(source: string | { readonly env: string }): Promise<string> {
   if (typeof source === 'object') {
     const text = process.env[source.env]
-    if (text === undefined) throw new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', `the environment variable ${source.env} is not set`)
+    if (text === undefined) throw new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', `the environment variable ${shown(source.env, VARIABLE_NAME)} is not set`)
     return text
   }
   try {
     return await readFile(source, 'utf8')
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
-    throw new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', `the identities cannot be read from ${source} (${code})`)
+    throw new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', `the identities cannot be read from ${shown(source, FILE_NAME)} (${code})`)
   }
+}
+
+/** A caller may pass the keys themselves where a path or a variable's name belongs: only what cannot be keys is quoted. */
+const FILE_NAME = /^[^{}"\r\n]+\.(json|jwks|jwk)$/i
+const VARIABLE_NAME = /^[A-Z][A-Z0-9_]*$/
+
+function shown(name: string, shape: RegExp): string {
+  return shape.test(name) ? name : '(not shown, because it may hold keys)'
 }
 
 function indexOf(entries: readonly unknown[]): Index {
@@ -74,6 +82,16 @@ function indexOf(entries: readonly unknown[]): Index {
   return { identities, byName }
 }
 
+/** What a private key may be for (RFC 7517 §4.3); peers write the public half's operations too. */
+const UNWRAPPING = new Set<unknown>(['unwrapKey', 'wrapKey', 'deriveKey', 'deriveBits', 'decrypt', 'encrypt'])
+
+/** Why an entry is for something else: its public half would be published for encryption. */
+function foreignUse({ use, key_ops: operations }: { use?: unknown; key_ops?: unknown }): string | undefined {
+  if (use !== undefined && use !== 'enc') return 'its use is not enc'
+  if (operations === undefined || (Array.isArray(operations) && operations.some((operation) => UNWRAPPING.has(operation)))) return undefined
+  return 'its key_ops do not permit unwrapping a key'
+}
+
 const STATES = new Set<unknown>(['pending', 'active', 'retiring', 'archived', 'revoked'] satisfies IdentityState[])
 
 function toIdentity(entry: unknown, position: number): Identity | Tombstone {
@@ -84,6 +102,8 @@ function toIdentity(entry: unknown, position: number): Identity | Tombstone {
   const name = given === undefined ? `key ${position}` : `key ${JSON.stringify(given.slice(0, 80))}`
   if (state === 'destroyed') return toTombstone(jwk, name)
   if (!STATES.has(state)) throw invalid(`${name} has an unknown state`)
+  const foreign = foreignUse(jwk)
+  if (foreign !== undefined) throw invalid(`${name}: ${foreign}`)
   const privateKey = importPrivate(jwk, name)
   const checked = checkPublicKey(Object.fromEntries(Object.entries(jwk).filter(([member]) => !(PRIVATE_MEMBERS as readonly string[]).includes(member))))
   if ('reason' in checked) throw invalid(`${name}: ${checked.reason}`)
@@ -130,7 +150,8 @@ function proveWhole(identity: Identity, publicKey: KeyObject, name: string): voi
 function reusing(current: Index, next: Index): Index {
   const kept = (each: Identity | Tombstone): Identity | Tombstone => {
     const known = current.byName.get(each.kid)
-    return known && 'thumbprint' in known && 'thumbprint' in each && known.thumbprint === each.thumbprint && known.state === each.state ? known : each
+    const same = known && 'thumbprint' in known && 'thumbprint' in each && known.thumbprint === each.thumbprint && known.kid === each.kid && known.state === each.state
+    return same ? known : each
   }
   return {
     identities: next.identities.map((each) => kept(each)).filter((each) => 'unwrap' in each),

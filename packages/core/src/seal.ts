@@ -144,6 +144,12 @@ export function createSealer(options: SealerOptions): Sealer {
     }
     const id = message.id ?? random.take(16).toString('base64url')
     if (typeof id !== 'string' || id === '' || id.length > LIMITS.idLength) throw invalid(`an id has 1 to ${LIMITS.idLength} characters`)
+    for (const name of ['contentEncoding', 'inReplyTo'] as const) {
+      const value: unknown = message[name]
+      // No opener takes another: sealing it would lose the message.
+      if (value !== undefined && (typeof value !== 'string' || value === '' || value.length > LIMITS.idLength)) throw invalid(`\`${name}\` has 1 to ${LIMITS.idLength} characters`)
+    }
+    if (message.contentType !== undefined && typeof message.contentType !== 'string') throw invalid('`contentType` is a string')
     const headers = bindHeaders(channel.bindHeaders, message.headers)
     const context = encodeContext({
       id,

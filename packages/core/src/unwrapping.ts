@@ -3,6 +3,7 @@ import { type ContentKey, contentKey } from './content-key-cache.ts'
 import type { Candidate } from './entry.ts'
 import { SealbusError } from './errors.ts'
 import { LIMITS } from './limits.ts'
+import { isPublicKey } from './wrap.ts'
 
 /**
  * Asks identities to unwrap: at once where they can, else with one call in flight per wrapped key, and a time-out.
@@ -19,6 +20,8 @@ export function createUnwrapping(): Unwrapping {
   const inFlight = new Map<string, Promise<ContentKey | null>>()
 
   const ask = (candidate: Candidate, signal: AbortSignal): Buffer | null | Promise<Buffer | null> => {
+    const { epk } = candidate.request
+    if (epk && !isPublicKey(epk)) return null
     try {
       return candidate.identity.unwrap({ ...candidate.request, signal })
     } catch {

@@ -70,6 +70,16 @@ export function readEphemeralKey(value: Json | undefined, row: CurveRow): JWK | 
   return y === undefined ? undefined : { kty: row.kty, crv: row.crv, x, y }
 }
 
+/** Whether the point is on its curve: import checks it. An identity whose private half is elsewhere must never see another. */
+export function isPublicKey(epk: JWK): boolean {
+  try {
+    createPublicKey({ key: epk, format: 'jwk' })
+    return true
+  } catch {
+    return false
+  }
+}
+
 function coordinate(value: Json | undefined, row: CurveRow): string | undefined {
   return typeof value === 'string' && decodeBase64url(value)?.length === row.size ? value : undefined
 }

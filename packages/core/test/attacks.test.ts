@@ -2,14 +2,16 @@ import { createCipheriv, createHmac, createSecretKey, randomBytes } from 'node:c
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { contentEncryption } from '../src/algorithms.ts'
 import { defineChannels } from '../src/channels.ts'
+import { decryptContent, encryptContent } from '../src/content.ts'
 import { isSealbusError } from '../src/errors.ts'
 import type { Identity } from '../src/identity.ts'
 import { createOpener, type Opener } from '../src/open.ts'
 import { createSealer } from '../src/seal.ts'
 import { wrapKey } from '../src/wrap.ts'
 import { testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
-import { codeOf } from './support/thrown.ts'
+import { codeOf, rejectionOf } from './support/thrown.ts'
 
 type Header = Record<string, unknown>
 interface Jwe {
@@ -21,18 +23,23 @@ interface Jwe {
   tag: string
 }
 
-const channels = defineChannels({ orders: { to: ['billing', 'shipping'] }, solo: { to: ['billing'] }, foreign: { to: ['billing'], foreign: true } })
+const channels = defineChannels({ orders: { to: ['billing', 'shipping'] }, solo: { to: ['billing'] }, mixed: { to: ['billing', 'warehouse'] } })
 const CANARY = 'plaintext-canary'
 let billing: TestKey
 let shipping: TestKey
+let warehouse: TestKey
 let good: Jwe
 let sole: Jwe
+/** Of two algorithms, so that `alg` stands in each entry's header. */
+let mixed: Jwe
 beforeAll(async () => {
   billing = await testKey('P-256', 'billing-1')
   shipping = await testKey('X25519', 'shipping-1')
-  const sealer = createSealer({ directory: testDirectory({ billing: billing.recipientKey, shipping: shipping.recipientKey }), channels })
+  warehouse = await testKey('RSA', 'warehouse-1')
+  const sealer = createSealer({ directory: testDirectory({ billing: billing.recipientKey, shipping: shipping.recipientKey, warehouse: warehouse.recipientKey }), channels })
   good = JSON.parse(sealer.sealSync(CANARY, { channel: 'orders' }).bytes.toString()) as Jwe
   sole = JSON.parse(sealer.sealSync(CANARY, { channel: 'solo' }).bytes.toString()) as Jwe
+  mixed = JSON.parse(sealer.sealSync(CANARY, { channel: 'mixed' }).bytes.toString()) as Jwe
 })
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64url')
@@ -56,6 +63,22 @@ function spiedOpener(): { opener: Opener; unwrap: ReturnType<typeof vi.fn<Identi
   return { opener: createOpener({ name: 'billing', identities: testIdentities({ ...billing.identity, unwrap }), channels }), unwrap }
 }
 
+function thrownBy(call: () => unknown): unknown {
+  try {
+    return call()
+  } catch (error) {
+    return error
+  }
+}
+
+/** Looks at all that a log could show of an error: message, stack, cause, and properties that are not enumerable. */
+function expectNothingSecret(error: unknown, ...more: readonly string[]): void {
+  expect(error).toBeInstanceOf(Error)
+  const shown = [inspect(error, { depth: Infinity, showHidden: true, maxStringLength: null }), String((error as Error).stack), JSON.stringify(error)].join('\n')
+  const privateMembers = [billing, shipping].map(({ privateKey }) => String(privateKey.export({ format: 'jwk' })['d']))
+  for (const secret of [CANARY, base64(CANARY), Buffer.from(CANARY).toString('hex'), ...privateMembers, ...more]) expect(shown).not.toContain(secret)
+}
+
 const MALFORMED = 'ERR_SEALBUS_MALFORMED'
 const REFUSED = 'ERR_SEALBUS_REFUSED'
 const cases: [string, string, () => string][] = [
@@ -70,7 +93,10 @@ const cases: [string, string, () => string][] = [
   ['an unknown member of an entry', REFUSED, () => changed((jwe) => (own(jwe)['more'] = 1))],
   ['a duplicate member at the top', MALFORMED, () => JSON.stringify(good).replace('{', '{"iv":"AAAA",')],
   ['a duplicate member of the protected header', MALFORMED, () => JSON.stringify({ ...good, protected: base64(JSON.stringify(headerOf(good)).replace('{', '{"\\u0065nc":"A256GCM",')) })],
-  ['a duplicate member of an entry', MALFORMED, () => JSON.stringify(good).replace('"header":{', '"header":{"kid":"x",')],
+  ["a duplicate member of an entry's header", MALFORMED, () => JSON.stringify(good).replace('"header":{', '"header":{"kid":"x",')],
+  ['a duplicate member of an entry', MALFORMED, () => JSON.stringify(good).replace('{"header":{', '{"encrypted_\\u006bey":"AAAA","header":{')],
+  ['a duplicate member of an `epk`', MALFORMED, () => JSON.stringify(good).replace('"epk":{', '"epk":{"kty":"EC",')],
+  ['a duplicate member of `msg`', MALFORMED, () => JSON.stringify({ ...good, protected: base64(JSON.stringify(headerOf(good)).replace('"msg":{', '"msg":{"ch":"x",')) })],
   ['a parameter in both headers', MALFORMED, () => changed((jwe) => (own(jwe).header['alg'] = 'ECDH-ES+A256KW'))],
   ...['enc', 'cty', 'typ', 'kc', 'msg'].map((name): (typeof cases)[number] => [`\`${name}\` in an entry's header only`, name === 'kc' || name === 'msg' ? MALFORMED : REFUSED, () => {
     const value = headerOf(good)[name] ?? 'json'
@@ -90,7 +116,15 @@ const cases: [string, string, () => string][] = [
     [`a missing \`${name}\``, name === 'protected' ? 'ERR_SEALBUS_NOT_SEALED' : MALFORMED, () => changed((jwe) => delete (jwe as Record<string, unknown>)[name])],
     [`\`${name}\` that is no string`, MALFORMED, () => changed((jwe) => (jwe[name] = 1 as never))],
   ]),
-  ['stray bits at the end of the tag', MALFORMED, () => changed((jwe) => (jwe.tag = jwe.tag.slice(0, -1) + 'B'))],
+  ...(['tag', 'ciphertext'] as const).map((name): (typeof cases)[number] => [`stray bits at the end of \`${name}\``, MALFORMED, () => changed((jwe) => (jwe[name] = jwe[name].slice(0, -1) + 'B'))]),
+  ...(['=', ' ', '\n', '\u0000'] as const).map((end): (typeof cases)[number] => [`${JSON.stringify(end)} after \`encrypted_key\``, MALFORMED, () => changed((jwe) => (own(jwe).encrypted_key += end))]),
+  ['standard base64 in `encrypted_key`', MALFORMED, () => changed((jwe) => (own(jwe).encrypted_key = `+/${own(jwe).encrypted_key.slice(2)}`))],
+  ['stray bits at the end of `encrypted_key`', MALFORMED, () => changed((jwe) => (own(jwe).encrypted_key = `${own(jwe).encrypted_key.slice(0, -1)}B`))],
+  ["padding in another's `encrypted_key`", MALFORMED, () => changed((jwe) => Object.assign(jwe.recipients[1] ?? {}, { encrypted_key: 'AA==' }))],
+  ["another's `encrypted_key` over 4 KiB", MALFORMED, () => changed((jwe) => Object.assign(jwe.recipients[1] ?? {}, { encrypted_key: 'A'.repeat(5_464) }))],
+  ['no `encrypted_key`', MALFORMED, () => changed((jwe) => delete (own(jwe) as Header)['encrypted_key'])],
+  ['an entry that is null', MALFORMED, () => changed((jwe) => jwe.recipients.push(null as never))],
+  ['a `header` that is an array', MALFORMED, () => changed((jwe) => (own(jwe).header = [] as never))],
   ...[0, 8, 11, 13, 16].map((size): (typeof cases)[number] => [`an IV of ${size} bytes`, MALFORMED, () => changed((jwe) => (jwe.iv = randomBytes(size).toString('base64url')))]),
   ...[0, 4, 12, 15, 17, 32].map((size): (typeof cases)[number] => [`a tag of ${size} bytes`, MALFORMED, () => changed((jwe) => (jwe.tag = randomBytes(size).toString('base64url')))]),
   ...[0, 8, 16, 39, 41, 256].map((size): (typeof cases)[number] => [`an \`encrypted_key\` of ${size} bytes`, MALFORMED, () => changed((jwe) => (own(jwe).encrypted_key = randomBytes(size).toString('base64url')))]),
@@ -99,9 +133,14 @@ const cases: [string, string, () => string][] = [
   ['an `epk` on another curve', MALFORMED, () => changed((jwe) => (own(jwe).header['epk'] = { kty: 'OKP', crv: 'X25519', x: 'A'.repeat(43) }))],
   ['an `epk` without y', MALFORMED, () => changed((jwe) => delete (own(jwe).header['epk'] as Header)['y'])],
   ['an `epk` with an x of 31 bytes', MALFORMED, () => changed((jwe) => ((own(jwe).header['epk'] as Header)['x'] = randomBytes(31).toString('base64url')))],
+  ...(['x', 'y'] as const).map((name): (typeof cases)[number] => [`padding in the \`epk\`'s ${name}`, MALFORMED, () => changed((jwe) => ((own(jwe).header['epk'] as Record<string, string>)[name] += '='))]),
   ['no `epk`', MALFORMED, () => changed((jwe) => delete own(jwe).header['epk'])],
   ...['dir', 'ECDH-ES', 'ECDH-ES+A128KW', 'A256KW', 'RSA1_5', 'RSA-OAEP', 'RSA-OAEP-256', 'PBES2-HS512+A256KW', 'ECDH-es+a256kw', 1, null].map((alg): (typeof cases)[number] => [`\`alg\` ${alg}`, REFUSED, () => withProtected((header) => (header['alg'] = alg))]),
   ...['A192GCM', 'A128CBC-HS256', 'a256gcm', 'constructor', 1].map((enc): (typeof cases)[number] => [`\`enc\` ${enc}`, REFUSED, () => withProtected((header) => (header['enc'] = enc))]),
+  ...['dir', 'ECDH-ES', 'A256KW', 'RSA-OAEP-256', 'RSA1_5', 'ECDH-es', null].map((alg): (typeof cases)[number] => [`\`alg\` ${alg} in our entry's header`, REFUSED, () => changed((jwe) => (own(jwe).header['alg'] = alg), mixed)]),
+  ["no `alg` in our entry's header, nor in the protected one", REFUSED, () => changed((jwe) => delete own(jwe).header['alg'], mixed)],
+  ['`enc` of another key length', MALFORMED, () => withProtected((header) => (header['enc'] = 'A128GCM'))],
+  ['no `enc`', REFUSED, () => withProtected((header) => delete header['enc'])],
   ['`enc` of another IV length', MALFORMED, () => withProtected((header) => (header['enc'] = 'A256CBC-HS512'))],
   ['no `typ`', REFUSED, () => withProtected((header) => delete header['typ'])],
   ['another `typ`', REFUSED, () => withProtected((header) => (header['typ'] = 'JWT'))],
@@ -110,32 +149,44 @@ const cases: [string, string, () => string][] = [
   ['no `msg`', MALFORMED, () => withProtected((header) => delete header['msg'])],
   ['`cty` jose, without configured senders', REFUSED, () => withProtected((header) => (header['cty'] = 'JOSE'))],
   ...([['v', 2, 'ERR_SEALBUS_UNSUPPORTED_VERSION'], ['v', '1', MALFORMED], ['v', 1.5, MALFORMED], ['id', '', MALFORMED], ['id', 'x'.repeat(129), MALFORMED], ['iat', -1, MALFORMED], ['iat', 1.5, MALFORMED], ['iat', 1e20, MALFORMED], ['iat', '1', MALFORMED], ['ch', '', MALFORMED], ['ch', 'x'.repeat(256), MALFORMED], ['to', [], MALFORMED], ['to', 'billing', MALFORMED], ['to', [''], MALFORMED], ['key', 'AAAA', MALFORMED], ['ce', 1, MALFORMED], ['re', '', MALFORMED], ['realm', '', MALFORMED], ['z', 'deflate', MALFORMED], ['hdr', { a: 'b' }, MALFORMED], ['hdr', { a: ['='] }, MALFORMED]] as const).map(([name, value, code]): (typeof cases)[number] => [`\`msg.${name}\` ${JSON.stringify(value).slice(0, 20)}`, code, () => withProtected((header) => ((header['msg'] as Header)[name] = value))]),
+  ['a padded `kc`', MALFORMED, () => withProtected((header) => (header['kc'] = `${String(header['kc'])}=`))],
+  ["nesting of depth 9 in another's header", MALFORMED, () => changed((jwe) => Object.assign(jwe.recipients[1]?.header ?? {}, { deep: [[[[[]]]]] }))],
   ['nesting of depth 9 in the protected header', MALFORMED, () => withProtected((header) => (header['deep'] = [[[[[[[[[]]]]]]]]]))],
   ['a protected header over 16 KiB', MALFORMED, () => withProtected((header) => (header['more'] = 'x'.repeat(20_000)))],
   ['`kid` that is no string', MALFORMED, () => changed((jwe) => (own(jwe).header['kid'] = 7))],
   ['no kid, with several entries', 'ERR_SEALBUS_KEY_MISSING', () => changed((jwe) => delete own(jwe).header['kid'])],
+  ["a kid that is null, with a sole entry", MALFORMED, () => changed((jwe) => {
+    jwe.recipients.length = 1
+    own(jwe).header['kid'] = null
+  })],
   ['a kid of 1 MB', 'ERR_SEALBUS_KEY_MISSING', () => changed((jwe) => (own(jwe).header['kid'] = 'k'.repeat(1_000_000)))],
   ['a kid that names something of Object.prototype', 'ERR_SEALBUS_KEY_MISSING', () => changed((jwe) => (own(jwe).header['kid'] = '__proto__'))],
 ]
 
 describe('attacks: refused before any private-key work, and nothing secret in the error', () => {
-  it.each(cases)('%s: %s', (_title, code, make) => {
+  it.each(cases)('%s: %s', async (_title, code, make) => {
     const { opener, unwrap } = spiedOpener()
     const bytes = Buffer.from(make())
-    let error: unknown
-    try {
-      opener.openSync(bytes, { channel: 'orders' })
-    } catch (thrown) {
-      error = thrown
-    }
+    const error = thrownBy(() => opener.openSync(bytes, { channel: 'orders' }))
     expect(isSealbusError(error) ? error.code : error).toBe(code)
+    expect(await rejectionOf(opener.open(bytes, { channel: 'orders' }))).toBe(code)
     expect(unwrap).not.toHaveBeenCalled()
-    const shown = inspect(error, { depth: Infinity, showHidden: true })
-    for (const secret of [CANARY, good.ciphertext, good.tag]) expect(shown).not.toContain(secret)
+    expectNothingSecret(error, good.ciphertext, good.tag)
   })
 
-  it('the good one opens, so each case above has the one fault only', () => {
-    expect(spiedOpener().opener.openSync(Buffer.from(JSON.stringify(good)), { channel: 'orders' }).plaintext.toString()).toBe(CANARY)
+  it('the good ones open, so each case above has the one fault only', () => {
+    const { opener } = spiedOpener()
+    for (const [jwe, channel] of [[good, 'orders'], [sole, 'solo'], [mixed, 'mixed']] as const) {
+      expect(opener.openSync(Buffer.from(JSON.stringify(jwe)), { channel }).plaintext.toString()).toBe(CANARY)
+    }
+  })
+
+  it.each([0, 128, 255, 257, 512])('an RSA `encrypted_key` of %i bytes, where the modulus has 256', (size) => {
+    const unwrap = vi.fn<Identity['unwrap']>((request) => warehouse.identity.unwrap(request))
+    const opener = createOpener({ name: 'warehouse', identities: testIdentities({ ...warehouse.identity, unwrap }), channels })
+    const bytes = changed((jwe) => Object.assign(jwe.recipients[1] ?? {}, { encrypted_key: randomBytes(size).toString('base64url') }), mixed)
+    expect(codeOf(() => opener.openSync(Buffer.from(bytes), { channel: 'mixed' }))).toBe(MALFORMED)
+    expect(unwrap).not.toHaveBeenCalled()
   })
 
   it('an envelope over 32 MiB is refused without being read', () => {
@@ -173,6 +224,63 @@ describe('attacks: what must go on working', () => {
   })
 })
 
+describe('attacks: after the unwrap', () => {
+  it('no error holds plaintext or key, and the unwrapped bytes are zeroed', () => {
+    const taken: Buffer[] = []
+    const secrets: string[] = []
+    const unwrap: Identity['unwrap'] = (request) => {
+      const contentKey = billing.identity.unwrap(request)
+      if (!Buffer.isBuffer(contentKey)) return expect.fail('the entry is good')
+      taken.push(contentKey)
+      secrets.push(contentKey.toString('base64url'), contentKey.toString('hex'), contentKey.toString('base64'))
+      return contentKey
+    }
+    const open = (text: string, channel: string, key?: string): unknown => {
+      const opener = createOpener({ name: 'billing', identities: testIdentities({ ...billing.identity, unwrap }), channels })
+      return thrownBy(() => opener.openSync(Buffer.from(text), { channel, ...(key !== undefined && { key }) }))
+    }
+    const failures: [string, unknown][] = [
+      ['ERR_SEALBUS_DECRYPT_FAILED', open(changed((jwe) => (jwe.tag = randomBytes(16).toString('base64url'))), 'orders')],
+      ['ERR_SEALBUS_DECRYPT_FAILED', open(withProtected((header) => (header['kc'] = randomBytes(32).toString('base64url'))), 'orders')],
+      ['ERR_SEALBUS_DECRYPT_FAILED', open(withProtected((header) => ((header['msg'] as Header)['ch'] = 'solo')), 'solo')],
+      ['ERR_SEALBUS_CONTEXT_MISMATCH', open(JSON.stringify(good), 'solo')],
+      ['ERR_SEALBUS_CONTEXT_MISMATCH', open(JSON.stringify(good), 'orders', 'another-key')],
+    ]
+    for (const [code, error] of failures) {
+      expect(isSealbusError(error) ? error.code : error).toBe(code)
+      expectNothingSecret(error, ...secrets)
+    }
+    expect(taken).toHaveLength(failures.length)
+    for (const contentKey of taken) expect(contentKey).toEqual(Buffer.alloc(32))
+  })
+
+  it.each([
+    ['shorter', 16],
+    ['longer', 64],
+    ['empty', 0],
+  ])('a content key that is %s than `enc` takes is the generic failure, and remembered as one', (_title, size) => {
+    const unwrap = vi.fn<Identity['unwrap']>(() => randomBytes(size))
+    const opener = createOpener({ name: 'billing', identities: testIdentities({ ...billing.identity, unwrap }), channels })
+    for (let count = 0; count < 3; count++) expect(codeOf(() => opener.openSync(Buffer.from(JSON.stringify(good)), { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+    expect(unwrap).toHaveBeenCalledTimes(1)
+  })
+
+  it('a tag cut to 4 bytes verifies nothing, though Node before 26 would take it', () => {
+    const row = contentEncryption('A256GCM') ?? expect.fail()
+    const [key, iv] = [createSecretKey(randomBytes(32)), randomBytes(12)]
+    const { ciphertext, tag } = encryptContent(row, key, iv, 'aad', Buffer.from(CANARY))
+    expect(decryptContent(row, key, iv, 'aad', ciphertext, tag)?.toString()).toBe(CANARY)
+    for (const size of [0, 4, 8, 12, 15]) expect(decryptContent(row, key, iv, 'aad', ciphertext, tag.subarray(0, size))).toBeNull()
+  })
+
+  it('an `epk` off its curve never reaches an identity', () => {
+    const bytes = changed((jwe) => ((own(jwe).header['epk'] as Header)['y'] = Buffer.alloc(32, 7).toString('base64url')))
+    const { opener, unwrap } = spiedOpener()
+    expect(codeOf(() => opener.openSync(Buffer.from(bytes), { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+    expect(unwrap).not.toHaveBeenCalled()
+  })
+})
+
 describe('attacks: insiders', () => {
   it('one envelope cannot open as two plaintexts: a second content key does not fit the commitment', () => {
     const [first, second] = [randomBytes(32), randomBytes(32)]
@@ -201,6 +309,28 @@ describe('attacks: insiders', () => {
       entry.header['epk'] = { ...(entry.header['epk'] as Header), x: 'A'.repeat(43) }
     })
     expect(codeOf(() => opener.openSync(Buffer.from(bytes), { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+  })
+})
+
+describe('attacks: a copy under another key of ours', () => {
+  const retiringAnd = async (unwrap: (key: TestKey) => Identity['unwrap']): Promise<Opener> => {
+    const keys = [billing, await testKey('P-256', 'billing-0')]
+    return createOpener({ name: 'billing', identities: testIdentities(...keys.map((key) => ({ ...key.identity, unwrap: unwrap(key) }))), channels })
+  }
+  const copyFor = (kid: string): Buffer => Buffer.from(changed((jwe) => (own(jwe).header['kid'] = kid)))
+
+  it('does not stop the message that it was copied from', async () => {
+    const opener = await retiringAnd(({ identity }) => (request) => identity.unwrap(request))
+    expect(codeOf(() => opener.openSync(copyFor('billing-0'), { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+    expect(opener.openSync(Buffer.from(JSON.stringify(good)), { channel: 'orders' }).plaintext.toString()).toBe(CANARY)
+  })
+
+  it('does not share its answer with it, where the answers come later', async () => {
+    const opener = await retiringAnd(({ identity }) => async (request) => identity.unwrap(request))
+    const copied = rejectionOf(opener.open(copyFor('billing-0'), { channel: 'orders' }))
+    const genuine = opener.open(Buffer.from(JSON.stringify(good)), { channel: 'orders' })
+    expect(await copied).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+    expect((await genuine).plaintext.toString()).toBe(CANARY)
   })
 })
 

@@ -15,6 +15,8 @@ describe('channels', () => {
       expect(channels.at('orders.retry.1').name).toBe('orders')
       expect(channels.at('metrics').plaintext).toBe(true)
     }
+    // `g` makes test() remember where it ended: the second name would not match.
+    for (let name = 10; name < 15; name++) expect(channels.at(`orders.retry.${name}`).name).toBe('orders')
   })
 
   it('a name in two channels: at first use for patterns, at construction for strings', () => {

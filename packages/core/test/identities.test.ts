@@ -52,6 +52,33 @@ describe('identities', () => {
     expect(store.find('P-256')).toBe(before)
   })
 
+  it('refresh(): a key that lost its kid is another identity, found by the kid that is listed', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'sealbus-'))
+    onTestFinished(() => rm(directory, { recursive: true }))
+    const file = join(directory, 'private.jwks.json')
+    await writeFile(file, JSON.stringify({ keys: [privateJwk(0)] }))
+    const store = await loadIdentities(file)
+    const { kid: _kid, ...bare } = privateJwk(0)
+    await writeFile(file, JSON.stringify({ keys: [bare] }))
+    await store.refresh?.()
+    expect(store.list().map(({ kid }) => kid)).toEqual([keys[0]?.identity.thumbprint])
+    for (const identity of store.list()) expect(store.find(identity.kid)).toBe(identity)
+    expect(store.find('P-256')).toBeUndefined()
+  })
+
+  it('refresh(): a key whose state changed is another identity, which cached content keys do not follow', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'sealbus-'))
+    onTestFinished(() => rm(directory, { recursive: true }))
+    const file = join(directory, 'private.jwks.json')
+    await writeFile(file, JSON.stringify({ keys: [privateJwk(0)] }))
+    const store = await loadIdentities(file)
+    const before = store.find('P-256')
+    await writeFile(file, JSON.stringify({ keys: [privateJwk(0, { state: 'revoked' })] }))
+    await store.refresh?.()
+    expect(store.find('P-256')).toMatchObject({ state: 'revoked' })
+    expect(before).toMatchObject({ state: 'active' })
+  })
+
   it('a destroyed key is a tombstone', async () => {
     const store = await loadIdentities({ keys: [{ kid: 'old', state: 'destroyed', destroyed_at: '2026-01-02T03:04:05Z', reason: 'retention' } as unknown as JWK] })
     expect(store.find('old')).toEqual({ kid: 'old', destroyed: { at: new Date('2026-01-02T03:04:05Z'), reason: 'retention' } })
@@ -65,6 +92,9 @@ describe('identities', () => {
     ['one kid twice', () => [privateJwk(0), privateJwk(3, { kid: 'P-256' })]],
     ['one key under two kids', () => [privateJwk(0), privateJwk(0, { kid: 'other' })]],
     ['an unknown state', () => [privateJwk(0, { state: 'lost' })]],
+    ['a key for signatures', () => [privateJwk(0, { use: 'sig' })]],
+    ['key_ops for signatures', () => [privateJwk(0, { key_ops: ['sign'] })]],
+    ['key_ops that is no list', () => [privateJwk(0, { key_ops: 'unwrapKey' })]],
     ['no object', () => ['key']],
     ['a tombstone without a time', () => [{ kid: 'x', state: 'destroyed' }]],
   ])('%s is refused, and nothing of it is quoted', async (_title, entries) => {
@@ -77,6 +107,25 @@ describe('identities', () => {
   it('a missing file or variable is an outage of the source', async () => {
     expect(await rejectionOf(loadIdentities('/nowhere/private.jwks.json'))).toBe('ERR_SEALBUS_KEY_UNAVAILABLE')
     expect(await rejectionOf(loadIdentities({ env: 'SEALBUS_TEST_NOT_SET' }))).toBe('ERR_SEALBUS_KEY_UNAVAILABLE')
+  })
+
+  it.each([['deriveBits'], ['deriveKey'], ['unwrapKey'], ['decrypt'], ['sign', 'deriveBits']])('key_ops %j, %j is admitted', async (...operations) => {
+    expect((await loadIdentities({ keys: [privateJwk(0, { key_ops: operations.filter(Boolean) })] })).list()).toHaveLength(1)
+  })
+
+  it('keys passed where a path or the name of a variable belongs are in no error; a plain path and name are', async () => {
+    const text = JSON.stringify({ keys: [privateJwk(0), privateJwk(3)] })
+    const secrets = [text, Buffer.from(text).toString('base64'), Buffer.from(text).toString('base64url'), `${text}.json`, String(privateJwk(0).d)]
+    for (const secret of secrets) {
+      for (const source of [secret, { env: secret }]) {
+        const error: unknown = await loadIdentities(source).catch((reason: unknown) => reason)
+        expect(error).toMatchObject({ code: 'ERR_SEALBUS_KEY_UNAVAILABLE' })
+        const shown = inspect(error, { depth: Infinity, showHidden: true }) + JSON.stringify(error)
+        for (const part of [secret.slice(0, 20), String(privateJwk(0).d), String(privateJwk(3).d)]) expect(shown).not.toContain(part)
+      }
+    }
+    await expect(loadIdentities('/nowhere/private.jwks.json')).rejects.toThrow('/nowhere/private.jwks.json (ENOENT)')
+    await expect(loadIdentities({ env: 'SEALBUS_TEST_NOT_SET' })).rejects.toThrow('SEALBUS_TEST_NOT_SET')
   })
 
   it('show nothing private, whoever looks', async () => {

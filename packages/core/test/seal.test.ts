@@ -87,6 +87,11 @@ describe('seal: fails closed', () => {
     ['a bound header that is a number', 'ERR_SEALBUS_INVALID_OPTION', { channel: 'tenant', headers: { 'x-tenant': 7 } }],
     ['an id that is too long', 'ERR_SEALBUS_INVALID_OPTION', { channel: 'orders', id: 'x'.repeat(129) }],
     ['a JOSE content type', 'ERR_SEALBUS_ALREADY_SEALED', { channel: 'orders', contentType: 'application/jose' }],
+    ['a JOSE content type, short', 'ERR_SEALBUS_ALREADY_SEALED', { channel: 'orders', contentType: 'JOSE' }],
+    ['a content type that is no string', 'ERR_SEALBUS_INVALID_OPTION', { channel: 'orders', contentType: 7 as never }],
+    ['a content encoding that no opener takes', 'ERR_SEALBUS_INVALID_OPTION', { channel: 'orders', contentEncoding: 'x'.repeat(129) }],
+    ['an empty content encoding', 'ERR_SEALBUS_INVALID_OPTION', { channel: 'orders', contentEncoding: '' }],
+    ['a reply to an id that no opener takes', 'ERR_SEALBUS_INVALID_OPTION', { channel: 'orders', inReplyTo: 'x'.repeat(129) }],
   ])('%s: %s', (_title, code, options) => {
     expect(codeOf(() => sealerWithKey().sealSync('x', options))).toBe(code)
   })

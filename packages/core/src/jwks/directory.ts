@@ -145,7 +145,7 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
     if (now >= state.selectedUntil) {
       const keys = state.set?.keys ?? []
       state.selected = selectKey(keys, now)
-      state.selectedUntil = Math.min(...keys.flatMap(({ notBefore, notAfter }) => [notBefore ?? 0, notAfter ?? 0]).filter((time) => time > now), Infinity)
+      state.selectedUntil = Math.min(...keys.flatMap(({ notBefore, issuedAt, notAfter }) => [notBefore ?? 0, issuedAt ?? 0, notAfter ?? 0]).filter((time) => time > now), Infinity)
     }
     if (!state.selected) throw new SealbusError('ERR_SEALBUS_NO_USABLE_KEY', `${subject(state.source)} publishes no key that can be sealed for now`)
     return state.selected
@@ -198,13 +198,19 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
       return keyOf(state)
     },
     keepWarm(names): void {
-      for (const name of names) scheduleRefresh(sourceOf(name))
+      for (const name of names) {
+        const source = sourceOf(name)
+        // One that is due is not put off by asking again.
+        if (!warm.has(name)) scheduleRefresh(source)
+      }
     },
     async refresh(name): Promise<void> {
       const source = sourceOf(name)
       const state = states.get(name)
-      if (state?.set && ageMs(clock, state.set.fetchedAt) < DIRECTORY_LIMITS.forcedRefreshMs) return
-      const { failure } = await load(source)
+      // A failed attempt counts too: asking again and again is no way round the back-off.
+      const attempted = state?.failure?.at ?? state?.set?.fetchedAt
+      const recent = attempted !== undefined && ageMs(clock, attempted) < DIRECTORY_LIMITS.forcedRefreshMs
+      const { failure } = recent && state ? state : await load(source)
       if (failure) throw failure.error
     },
     close,

@@ -36,7 +36,8 @@ function curveMembers({ kty, crv, x, y }: Readonly<Record<string, unknown>>): JW
 }
 
 function rsaMembers({ n, e }: Readonly<Record<string, unknown>>): JWK | undefined {
-  return isBytes(n) && isBytes(e) ? { kty: 'RSA', n, e } : undefined
+  // RFC 7518 §6.3.1.1: no leading zeros, or one key would have several thumbprints.
+  return isUnsigned(n) && isUnsigned(e) ? { kty: 'RSA', n, e } : undefined
 }
 
 function rsaReason(publicKey: KeyObject, { n }: JWK): string | undefined {
@@ -51,6 +52,10 @@ function isBytes(value: unknown, size?: number): value is string {
   if (typeof value !== 'string' || value === '') return false
   const bytes = decodeBase64url(value)
   return bytes !== undefined && (size === undefined || bytes.length === size)
+}
+
+function isUnsigned(value: unknown): value is string {
+  return isBytes(value) && Buffer.from(value, 'base64url')[0] !== 0
 }
 
 /** An agreement with a low-order point gives zero, which OpenSSL refuses (RFC 7748 §6.1). */

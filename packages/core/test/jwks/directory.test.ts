@@ -1,6 +1,6 @@
 import { gzipSync } from 'node:zlib'
 import type { JWK } from 'jose'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createJwksDirectory, type JwksDirectory, type JwksDirectoryOptions } from '../../src/jwks/directory.ts'
 import { type Answer, type Endpoint, json, startEndpoint, status, testClock } from '../support/endpoint.ts'
 import { testKey, type TestKey } from '../support/keys.ts'
@@ -156,6 +156,22 @@ describe('directory: fetching', () => {
     expect(codeOf(() => createJwksDirectory({ recipients: { billing: url }, allowInsecureLoopback: true }))).toBe('ERR_SEALBUS_INVALID_OPTION')
   })
 
+  it('§7.7 http to a loopback host is refused unless it is asked for', () => {
+    for (const host of ['127.0.0.1', 'localhost', '[::1]']) {
+      const recipients = { billing: `http://${host}/jwks.json` }
+      expect(codeOf(() => createJwksDirectory({ recipients }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+      expect(codeOf(() => createJwksDirectory({ recipients, allowInsecureLoopback: true }).peek('audit'))).toBe('ERR_SEALBUS_UNKNOWN_RECIPIENT')
+    }
+  })
+
+  it.each([{ freshMs: 999 }, { freshMs: 3_600_001 }, { maxStaleMs: -1 }, { maxStaleMs: 86_400_001 }, { timeoutMs: 99 }, { timeoutMs: Number.NaN }, { maxEntries: 0 }])('option %j is out of its range', (options) => {
+    expect(codeOf(() => createJwksDirectory({ recipients: {}, ...options }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+
+  it.each([{ maxStaleMs: -1 }, { maxStaleMs: 86_400_001 }, { pins: [] }, { pins: ['short'] }])("a recipient's %j is refused at construction", (more) => {
+    expect(codeOf(() => createJwksDirectory({ recipients: { billing: { url: 'https://example.com/', ...more } } }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+
   it('§7.8 an ETag is sent back, and 304 renews the set', async () => {
     const { endpoint, clock, directory } = await start(json(set(one), { etag: '"v1"', 'cache-control': 'max-age=600' }))
     const key = await directory.resolve('billing')
@@ -215,6 +231,34 @@ describe('directory: freshness', () => {
     expect((await directory.resolve('billing')).kid).toBe('one')
     clock.advance(30_000)
     expect(directory.peek('billing')?.kid).toBe('two')
+  })
+
+  it('§7.14 a key whose `iat` comes between two fetches takes its place, without a fetch', async () => {
+    const start2026 = Date.UTC(2026, 0, 1) / 1_000
+    const { endpoint, clock, directory } = await start(json({ keys: [{ ...one.publicJwk, iat: start2026 - 10 }, { ...two.publicJwk, iat: start2026 + 30 }] }))
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    clock.advance(29_000)
+    expect(directory.peek('billing')?.kid).toBe('one')
+    clock.advance(1_000)
+    expect(directory.peek('billing')?.kid).toBe('two')
+    expect(endpoint.requests).toHaveLength(1)
+  })
+
+  it('§7.1 refresh() in an outage: at most one fetch per 5 s, cold or warm, and the reason each time', async () => {
+    for (const first of [status(500), json(set(one))]) {
+      const { endpoint, clock, directory } = await start(first)
+      await directory.resolve('billing').catch(() => {})
+      endpoint.answer = status(500)
+      for (let window = 1; window <= 2; window++) {
+        clock.advance(5_000)
+        for (let count = 0; count < 50; count++) expect(await rejectionOf(directory.refresh('billing'))).toBe(UNAVAILABLE)
+        expect(endpoint.requests).toHaveLength(1 + window)
+      }
+      clock.advance(5_000)
+      endpoint.answer = json(set(two))
+      await directory.refresh('billing')
+      expect(directory.peek('billing')?.kid).toBe('two')
+    }
   })
 
   it('a rotated key is another object after the refresh', async () => {
@@ -285,6 +329,23 @@ describe('directory: bounds and life cycle', () => {
     const { length } = endpoint.requests
     await new Promise((resolve) => setTimeout(resolve, 1_500))
     expect(endpoint.requests).toHaveLength(length)
+  })
+
+  it('§7.19 timers that keep keys warm do not keep the process alive', async () => {
+    const { directory } = await start(json(set(one)))
+    const timers = (): number => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
+    const before = timers()
+    directory.keepWarm(['billing'])
+    expect(timers()).toBe(before)
+    directory.close()
+  })
+
+  it('keepWarm() called again and again does not put the fetch off', async () => {
+    const { endpoint, directory } = await start(json(set(one)))
+    const again = setInterval(() => directory.keepWarm(['billing']), 50)
+    onTestFinished(() => clearInterval(again))
+    await until(() => endpoint.requests.length === 1)
+    directory.close()
   })
 
   it('§7.20 one endpoint that hangs does not affect another', async () => {

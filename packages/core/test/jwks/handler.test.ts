@@ -27,16 +27,26 @@ describe('JWKS handler', () => {
     const leaky: Identity = { ...active.identity, publicJwk: { ...active.publicJwk, ...active.privateKey.export({ format: 'jwk' }) } }
     const response = await fetch(await listen(createJwksHandler(testIdentities(leaky, retiring.identity))))
     expect(response.headers.get('content-type')).toBe('application/jwk-set+json')
-    expect(response.headers.get('cache-control')).toContain('max-age=300')
+    expect(response.headers.get('cache-control')).toBe('public, max-age=300, stale-if-error=3600')
     const { kty, crv, x, y } = active.publicJwk
     expect(await response.json()).toEqual({ keys: [{ kty, crv, x, y, kid: 'active', alg: 'ECDH-ES+A256KW', use: 'enc' }] })
+  })
+
+  it('§7.30 publishes the public members of every kind of key, and nothing else', async () => {
+    for (const [kind, members] of [['P-521', ['crv', 'kty', 'x', 'y']], ['X25519', ['crv', 'kty', 'x']], ['RSA', ['e', 'kty', 'n']]] as const) {
+      const key = await testKey(kind, kind)
+      const leaky: Identity = { ...key.identity, publicJwk: { ...key.publicJwk, ...key.privateKey.export({ format: 'jwk' }), priv: 'canary', k: 'canary' } }
+      const body = (await (await fetch(await listen(createJwksHandler(testIdentities(leaky))))).json()) as { keys: object[] }
+      expect(body.keys.map((each) => Object.keys(each).sort())).toEqual([[...members, 'alg', 'kid', 'use'].sort()])
+    }
   })
 
   it('follows the state at each request, and its ETag changes exactly when the set does', async () => {
     const identity = { ...active.identity }
     const url = await listen(createJwksHandler(testIdentities(identity)))
     const etag = (await fetch(url)).headers.get('etag') ?? ''
-    expect((await fetch(url, { headers: { 'if-none-match': etag } })).status).toBe(304)
+    for (const known of [etag, `W/${etag}`, `"other", ${etag}`, '*']) expect((await fetch(url, { headers: { 'if-none-match': known } })).status).toBe(304)
+    for (const unknown of ['"other"', etag.replaceAll('"', '')]) expect((await fetch(url, { headers: { 'if-none-match': unknown } })).status).toBe(200)
     identity.state = 'retiring'
     const after = await fetch(url, { headers: { 'if-none-match': etag } })
     expect(after.status).toBe(200)
@@ -70,5 +80,9 @@ describe('JWKS handler', () => {
     const recipients = { node: await listen(handler), express: await listen(app), fastify: `${fastifyUrl}/jwks.json` }
     const directory = createJwksDirectory({ recipients, allowInsecureLoopback: true })
     for (const name of Object.keys(recipients)) expect((await directory.resolve(name)).thumbprint).toBe(active.identity.thumbprint)
+    for (const url of Object.values(recipients)) {
+      const head = await fetch(url, { method: 'HEAD' })
+      expect([head.status, head.headers.get('content-type'), await head.text()]).toEqual([200, 'application/jwk-set+json', ''])
+    }
   })
 })

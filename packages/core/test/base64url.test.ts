@@ -1,0 +1,41 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { decodeBase64url, decodedSize } from '../src/base64url.ts'
+
+describe('base64url', () => {
+  it('gives back any bytes, and knows their number before decoding', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
+        const text = Buffer.from(bytes).toString('base64url')
+        expect(decodeBase64url(text)).toEqual(Buffer.from(bytes))
+        expect(decodedSize(text)).toBe(bytes.length)
+      }),
+    )
+  })
+
+  it('has one text for each value: whatever it takes is what it would write', () => {
+    const characters = fc.constantFrom('A', 'B', 'z', '9', '-', '_', '+', '/', '=', ' ', '\n', '.', 'é', '\u0000')
+    fc.assert(
+      fc.property(fc.string({ unit: characters, maxLength: 12 }), (text) => {
+        const bytes = decodeBase64url(text)
+        if (/^[\w-]*$/.test(text) && text.length % 4 === 0) expect(bytes).toBeDefined()
+        if (bytes) expect(bytes.toString('base64url')).toBe(text)
+      }),
+      { numRuns: 5_000 },
+    )
+  })
+
+  it.each([
+    ['padding', 'AA=='],
+    ['white space before', ' AAAA'],
+    ['white space after', 'AAAA\n'],
+    ['white space inside', 'AA AA'],
+    ['the other alphabet', '+/AA'],
+    ['both alphabets', '-/AA'],
+    ['stray bits after one byte', 'AB'],
+    ['stray bits after two bytes', 'AAB'],
+    ['a length that no value has', 'AAAAA'],
+    ['a character beyond ASCII', 'AAA\u0141'],
+    ['a NUL', 'AAAA\u0000'],
+  ])('refuses %s', (_title, text) => expect(decodeBase64url(text)).toBeUndefined())
+})

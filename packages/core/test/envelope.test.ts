@@ -1,0 +1,206 @@
+import { createHmac } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import fc from 'fast-check'
+import type { JWK } from 'jose'
+import { describe, expect, it } from 'vitest'
+import { defineChannels } from '../src/channels.ts'
+import { encodeContext } from '../src/context.ts'
+import { decodeEnvelope, encodeEnvelope, encodeProtected, type EnvelopeForm, envelopeContentType, envelopeForm, fullContentType, headerParameter, looksSealed } from '../src/envelope.ts'
+import { isSealbusError } from '../src/errors.ts'
+import { loadIdentities } from '../src/identities.ts'
+import { createOpener } from '../src/open.ts'
+import type { WrappedKey } from '../src/wrap.ts'
+import { codeOf } from './support/thrown.ts'
+
+const COMMITMENT = Buffer.alloc(32, 1)
+const KC = COMMITMENT.toString('base64url')
+const EPK = { kty: 'OKP', crv: 'X25519', x: Buffer.alloc(32, 2).toString('base64url') }
+const CONTEXT = encodeContext({ id: 'm-1', iat: 1, channel: 'orders', to: ['a'] })
+const [IV, CIPHERTEXT, TAG] = [Buffer.alloc(12, 3), Buffer.from('ciphertext'), Buffer.alloc(16, 4)]
+const ecdh = (kid: string): WrappedKey => ({ kid, thumbprint: `print of ${kid}`, alg: 'ECDH-ES+A256KW', epk: EPK, encryptedKey: Buffer.alloc(40, 5) })
+const rsa = (kid: string): WrappedKey => ({ kid, thumbprint: `print of ${kid}`, alg: 'RSA-OAEP-256', encryptedKey: Buffer.alloc(256, 6) })
+const write = (form: EnvelopeForm, contentType?: string): Buffer => encodeEnvelope(form, encodeProtected(form, contentType, CONTEXT) ?? expect.fail('too large'), IV, CIPHERTEXT, TAG)
+const general = (...wrapped: WrappedKey[]): Buffer => write(envelopeForm('A256GCM', COMMITMENT, wrapped, 'general'))
+const compact = (): Buffer => write(envelopeForm('A256GCM', COMMITMENT, [ecdh('a')], 'compact'))
+const parse = (bytes: Buffer): Record<string, unknown> & { protected: string } => JSON.parse(bytes.toString()) as Record<string, unknown> & { protected: string }
+const headerText = (bytes: Buffer): string => Buffer.from(parse(bytes).protected, 'base64url').toString()
+
+describe('envelope: as it is written', () => {
+  it('one recipient: `kid` and `epk` in the protected header, and no header beside it', () => {
+    const bytes = general(ecdh('a'))
+    expect(headerText(bytes)).toBe(`{"typ":"sealbus+jwe","alg":"ECDH-ES+A256KW","enc":"A256GCM","kid":"a","epk":${JSON.stringify(EPK)},"kc":"${KC}","msg":${CONTEXT}}`)
+    const jwe = parse(bytes)
+    expect(bytes.toString()).toBe(JSON.stringify(jwe))
+    expect(Object.keys(jwe)).toEqual(['protected', 'recipients', 'iv', 'ciphertext', 'tag'])
+    expect(jwe['recipients']).toEqual([{ encrypted_key: Buffer.alloc(40, 5).toString('base64url') }])
+  })
+
+  it('several recipients: `kid` and `epk` in each header, and `alg` there only where they differ', () => {
+    const alike = general(ecdh('a'), ecdh('b'))
+    expect(headerText(alike)).toBe(`{"typ":"sealbus+jwe","alg":"ECDH-ES+A256KW","enc":"A256GCM","kc":"${KC}","msg":${CONTEXT}}`)
+    expect(parse(alike)['recipients']).toMatchObject([{ header: { kid: 'a', epk: EPK } }, { header: { kid: 'b', epk: EPK } }])
+    const mixed = general(ecdh('a'), rsa('b'))
+    expect(headerText(mixed)).not.toContain('"alg"')
+    expect(parse(mixed)['recipients']).toMatchObject([{ header: { alg: 'ECDH-ES+A256KW', kid: 'a', epk: EPK } }, { header: { alg: 'RSA-OAEP-256', kid: 'b' } }])
+    expect(mixed.toString()).toBe(JSON.stringify(parse(mixed)))
+  })
+
+  it('compact is five segments of the same content', () => {
+    const jwe = parse(general(ecdh('a')))
+    const [{ encrypted_key: encryptedKey } = expect.fail()] = jwe['recipients'] as { encrypted_key: string }[]
+    expect(compact().toString()).toBe([jwe.protected, encryptedKey, jwe['iv'], jwe['ciphertext'], jwe['tag']].join('.'))
+    expect(() => envelopeForm('A256GCM', COMMITMENT, [ecdh('a'), ecdh('b')], 'compact')).toThrow(TypeError)
+  })
+
+  it('the protected header ends at 16 KiB', () => {
+    const form = envelopeForm('A256GCM', COMMITMENT, [ecdh('a')], 'general')
+    const room = 16_384 - Buffer.from(encodeProtected(form, undefined, '""') ?? '', 'base64url').length
+    const fits = encodeProtected(form, undefined, JSON.stringify('x'.repeat(room)))
+    expect(Buffer.from(fits ?? '', 'base64url')).toHaveLength(16_384)
+    expect(encodeProtected(form, undefined, JSON.stringify('x'.repeat(room + 1)))).toBeUndefined()
+    // Bytes, not characters.
+    expect(encodeProtected(form, undefined, JSON.stringify('é'.repeat(room / 2 + 1)))).toBeUndefined()
+  })
+
+  it.each([
+    ['application/json', 'json'],
+    ['application/json; charset=utf-8', 'json; charset=utf-8'],
+    ['application/x; p="a/b"', 'application/x; p="a/b"'],
+    ['text/plain', 'text/plain'],
+    ['application/vnd.acme+json', 'vnd.acme+json'],
+  ])('content type %s is `cty` %s, and comes back', (contentType, cty) => {
+    const bytes = write(envelopeForm('A256GCM', COMMITMENT, [ecdh('a')], 'general'), contentType)
+    expect(JSON.parse(headerText(bytes))).toMatchObject({ cty })
+    expect(fullContentType(decodeEnvelope(bytes).cty ?? '')).toBe(contentType)
+  })
+})
+
+describe('envelope: as it is read', () => {
+  it('what was written, whatever the kids hold', () => {
+    const kid = fc.string({ unit: 'binary', maxLength: 30 })
+    fc.assert(
+      fc.property(fc.array(kid, { minLength: 1, maxLength: 5 }), (kids) => {
+        const envelope = decodeEnvelope(general(...kids.map((each) => ecdh(each))))
+        expect(envelope.entries.map((entry) => entry.kid)).toEqual(kids)
+        for (const entry of envelope.entries) {
+          expect({ ...(headerParameter(entry, 'epk') as object) }).toEqual(EPK)
+          expect(headerParameter(entry, 'alg')).toBe('ECDH-ES+A256KW')
+          expect(entry.encryptedKey).toEqual(Buffer.alloc(40, 5))
+        }
+        expect([envelope.iv, envelope.ciphertext, envelope.tag]).toEqual([IV, CIPHERTEXT, TAG])
+        expect(envelope.native).toMatchObject({ commitment: COMMITMENT, context: { id: 'm-1', channel: 'orders' } })
+      }),
+    )
+  })
+
+  it('General, Flattened and Compact are one', () => {
+    const bytes = general(ecdh('a'))
+    const { recipients, ...rest } = parse(bytes)
+    const [entry] = recipients as { encrypted_key: string }[]
+    const expected = JSON.stringify(decodeEnvelope(bytes))
+    expect(JSON.stringify(decodeEnvelope(Buffer.from(JSON.stringify({ ...rest, ...entry }))))).toBe(expected)
+    expect(JSON.stringify(decodeEnvelope(compact()))).toBe(expected)
+  })
+
+  it.each(['sealbus+jwe', 'SEALBUS+JWE', 'application/sealbus+jwe', 'Application/Sealbus+Jwe'])('typ %s is native', (typ) => {
+    const jwe = parse(general(ecdh('a')))
+    const made = { ...jwe, protected: Buffer.from(headerText(general(ecdh('a'))).replace('sealbus+jwe', typ)).toString('base64url') }
+    expect(decodeEnvelope(Buffer.from(JSON.stringify(made))).native).toBeDefined()
+  })
+
+  it.each<[string, () => Buffer]>([
+    ['nothing', () => Buffer.alloc(0)],
+    ['white space', () => Buffer.from(' \n')],
+    ['an array', () => Buffer.from('[]')],
+    ['a cut envelope', () => general(ecdh('a')).subarray(0, -1)],
+    ['something after it', () => Buffer.concat([general(ecdh('a')), Buffer.from('x')])],
+    ['two envelopes', () => Buffer.concat([general(ecdh('a')), general(ecdh('a'))])],
+    ['a byte order mark', () => Buffer.concat([Buffer.from('\ufeff'), general(ecdh('a'))])],
+    ['UTF-16', () => Buffer.from(general(ecdh('a')).toString(), 'utf16le')],
+    ['bytes that are no UTF-8', () => Buffer.from(general(ecdh('kid')).toString().replace('"iv"', '"\u00ffv"'), 'latin1')],
+    ['four segments', () => Buffer.from(compact().toString().split('.').slice(1).join('.'))],
+    ['six segments', () => Buffer.concat([compact(), Buffer.from('.AA')])],
+    ['a compact one with a line end', () => Buffer.concat([compact(), Buffer.from('\n')])],
+    ['a million dots', () => Buffer.alloc(1_000_000, '.')],
+    ['a hundred thousand brackets', () => Buffer.from('{"protected":'.repeat(100_000))],
+  ])('%s is malformed, and settled quickly', (_title, make) => {
+    const bytes = make()
+    const start = performance.now()
+    expect(codeOf(() => decodeEnvelope(bytes))).toBe('ERR_SEALBUS_MALFORMED')
+    expect(performance.now() - start).toBeLessThan(500)
+  })
+
+  it('any member replaced by any JSON: an envelope or a SealbusError', () => {
+    const jwe = { ...parse(general(ecdh('a'), ecdh('b'))), header: {}, encrypted_key: 'AAAA' }
+    fc.assert(
+      fc.property(fc.subarray(Object.keys(jwe), { minLength: 1, maxLength: 3 }), fc.array(fc.jsonValue({ maxDepth: 4 }), { minLength: 3, maxLength: 3 }), (members, values) => {
+        const made = { ...jwe, ...Object.fromEntries(members.map((member, index) => [member, values[index]])) }
+        try {
+          decodeEnvelope(Buffer.from(JSON.stringify(made)))
+        } catch (error) {
+          expect(isSealbusError(error)).toBe(true)
+        }
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+})
+
+describe('envelope: recognized', () => {
+  const jwe = (): Record<string, unknown> => parse(general(ecdh('a')))
+
+  it.each<[string, () => Buffer]>([
+    ['as sealed', () => general(ecdh('a'))],
+    ['compact', compact],
+    ['compact, with white space round it', () => Buffer.from(`\n ${compact().toString()}\r\n`)],
+    ['in another order', () => Buffer.from(JSON.stringify(Object.fromEntries(Object.entries(jwe()).toReversed())))],
+    ['with white space', () => Buffer.from(` \n${JSON.stringify(jwe(), null, 2)}`)],
+    ['with escaped names', () => Buffer.from(JSON.stringify(jwe()).replace('"protected"', '"\\u0070rotected"').replace('"ciphertext"', '"\\u0063iphertext"').replace('{', '{ '))],
+    ['behind a byte order mark', () => Buffer.concat([Buffer.from('\ufeff'), general(ecdh('a'))])],
+    ['cut in the middle', () => general(ecdh('a')).subarray(0, 100)],
+    ...[' ', '\n', '\t', '\r'].map((space): [string, () => Buffer] => [`compact, with ${JSON.stringify(space)} before its header`, () => Buffer.from(`${Buffer.from(`${space}{"enc":"A256GCM"}`).toString('base64url')}.AA.AA.AA.AA`)]),
+    ['an object with little more than the names', () => Buffer.from('{"ciphertext":null,"protected":null}')],
+  ])('%s', (_title, make) => expect(looksSealed(make())).toBe(true))
+
+  it.each(['application/jose', 'application/jose+json', 'Application/JOSE+JSON', ' application/jose ; x=y'])('anything of type %s', (contentType) => {
+    expect(looksSealed(Buffer.from('anything'), contentType)).toBe(true)
+  })
+
+  it.each<[string, string]>([
+    ['nothing', ''],
+    ['a text', 'hello'],
+    ['an object', '{"total":9}'],
+    ['the names as values', '["protected","ciphertext"]'],
+    ['the names further inside', '{"a":{"protected":"","ciphertext":""}}'],
+    ['only one of the names', '{"protected":{"a":1}}'],
+    ['the names in broken JSON', '{"protected":1,"ciphertext":2'],
+    ['a signed token', 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.AAAA'],
+    ['five segments without `enc`', `${Buffer.from('{"alg":"x"}').toString('base64url')}.a.b.c.d`],
+    ['five words', 'e.mail.is.not.jose'],
+  ])('not %s', (_title, text) => expect(looksSealed(Buffer.from(text))).toBe(false))
+
+  it.each(['application/json', 'application/jose2', 'text/plain; a=application/jose', undefined])('not by type %s', (contentType) => {
+    expect(looksSealed(Buffer.from('hello'), contentType)).toBe(false)
+  })
+
+  it('has the content type of its serialization', () => {
+    expect(envelopeContentType(general(ecdh('a')))).toBe('application/jose+json')
+    expect(envelopeContentType(compact())).toBe('application/jose')
+  })
+})
+
+describe('docs/FORMAT.md', () => {
+  it("its example opens with the key beside it, and is what the page says", async () => {
+    const text = readFileSync(new URL('../../../docs/FORMAT.md', import.meta.url), 'utf8')
+    const [jwk, jwe, header] = [...text.slice(text.indexOf('## An example')).matchAll(/```json\n(.*)\n```/g)].map(([, line = '']) => line)
+    const identities = await loadIdentities({ keys: [JSON.parse(jwk ?? '') as JWK] })
+    const opener = createOpener({ name: 'billing', identities, channels: defineChannels({ orders: { to: ['billing'] } }) })
+    const message = opener.openSync(Buffer.from(jwe ?? ''), { channel: 'orders', key: '42' })
+    expect(message.plaintext.toString()).toBe('{"total":9}')
+    expect(message.contentType).toBe('application/json')
+    expect(headerText(Buffer.from(jwe ?? ''))).toBe(header)
+    const [, contentKey = ''] = /content key, base64url `(.*?)`/.exec(text) ?? []
+    const commitment = createHmac('sha256', Buffer.from(contentKey, 'base64url')).update('sealbus/1 kc A256GCM').digest('base64url')
+    expect(JSON.parse(header ?? '')).toMatchObject({ kc: commitment })
+  })
+})
