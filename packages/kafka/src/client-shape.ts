@@ -87,6 +87,7 @@ export interface InnerProducer {
   send(record: TopicRecords): Promise<unknown>
   sendBatch(batch: { readonly topicMessages?: readonly TopicRecords[] }): Promise<unknown>
   transaction?(): Promise<InnerProducer>
+  disconnect?(): Promise<void>
 }
 
 export interface InnerConsumer {

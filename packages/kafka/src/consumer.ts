@@ -5,7 +5,7 @@ import { toEachBatch } from './consuming.ts'
 import { wrap } from './delegation.ts'
 import { createHolds, type Holds } from './holds.ts'
 import { createOpening } from './opening.ts'
-import { createParking, type ParkedMessage, type ParkingPlace } from './parking.ts'
+import { checkParkingPlace, createParking, type ParkedMessage, type Parking, type ParkingPlace } from './parking.ts'
 import { createSettler, type StoppedMessage } from './settle.ts'
 
 export interface OpenConsumerOptions {
@@ -14,7 +14,7 @@ export interface OpenConsumerOptions {
   readonly groupId: string
   /** Where messages go that cannot be opened. Without it, they stop their partition. */
   readonly park?: ParkingPlace
-  /** Called when a message was parked. A manual committer learns here that the place may move past it. */
+  /** Called when a message was parked, once for each copy. A manual committer learns here that the place may move past it. */
   readonly onParked?: (message: ParkedMessage) => void
   /** Called when a message stopped its partition. Required where no parking place is given. */
   readonly onStopped?: (message: StoppedMessage) => void
@@ -42,10 +42,10 @@ export function openConsumer<Consumer extends ConsumerLike>(consumer: Consumer, 
   if (typeof groupId !== 'string' || groupId === '') throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', '`groupId` is the name of the consumer group')
   const target = consumer as unknown as InnerConsumer
   const holds = createHolds(target)
-  const settler = createSettler({ holds, dispositions, parking: park && createParking(park, groupId), onParked, onStopped })
-  const open = createOpening(opener, holds, settler)
+  const parking = park && createParking(park, groupId, onParked)
+  const open = createOpening(opener, holds, createSettler({ holds, dispositions, parking, onStopped }))
   let running = new AbortController()
-  forgetLostPartitions(target, holds)
+  followGroup(target, holds, parking)
 
   /** Waits and holds end before the client is asked to: it would wait for them. */
   const end = (): void => {
@@ -60,14 +60,17 @@ export function openConsumer<Consumer extends ConsumerLike>(consumer: Consumer, 
       run(config: RunConfig): Promise<void> {
         // Nothing to open for: the client's own complaint, or its own silence.
         if (!config?.eachMessage && !config?.eachBatch) return target.run(config)
-        running = new AbortController()
+        // A second run() without a stop() is ignored by the client: the first one's signal stays the one to end.
+        if (running.signal.aborted) running = new AbortController()
         const { eachMessage: _eachMessage, ...rest } = config
-        return target.run({ ...rest, eachBatchAutoResolve: false, eachBatch: toEachBatch({ config, open, holds, signal: running.signal }) })
+        const eachBatch = toEachBatch({ config, open, holds, signal: running.signal, onResolved: (place, offset) => parking?.forget(place, offset) })
+        return target.run({ ...rest, eachBatchAutoResolve: false, eachBatch })
       },
       pause: (topicPartitions: readonly TopicPartitions[]): void => holds.pause(topicPartitions),
       resume: (topicPartitions: readonly TopicPartitions[]): void => holds.resume(topicPartitions),
       seek(place: Place & { offset: string }): void {
         target.seek(place)
+        parking?.forget(place)
         holds.release(place)
       },
       stop: (): Promise<void> => {
@@ -89,16 +92,22 @@ export function checkConsuming({ opener, park, onStopped, dispositions = {} }: O
   if (!park && typeof onStopped !== 'function') {
     throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', 'without a parking place (`park`), a message that cannot be opened stops its partition: `onStopped` must be given')
   }
+  if (park) checkParkingPlace(park)
   createDispositions(dispositions, park !== undefined)
 }
 
-/** After a rebalance, a hold on a partition that went to another member is that member's to make. */
-function forgetLostPartitions(consumer: InnerConsumer, holds: Holds): void {
-  const joined = consumer.events?.['GROUP_JOIN']
-  if (joined === undefined) return
-  consumer.on?.(joined, (event) => {
+/** Where the client tells of its group: after a rebalance, a lost partition is another member's to hold; after a stop, nothing is paused. */
+function followGroup(consumer: InnerConsumer, holds: Holds, parking: Parking | undefined): void {
+  const listen = (name: string, listener: (event: unknown) => void): void => {
+    const event = consumer.events?.[name]
+    if (event !== undefined) consumer.on?.(event, listener)
+  }
+  listen('GROUP_JOIN', (event) => {
     const { payload } = event as { payload?: { memberAssignment?: Readonly<Record<string, readonly number[]>> } }
     const assignment = payload?.memberAssignment
+    parking?.forgetAll()
     if (assignment) holds.keepOnly(({ topic, partition }) => assignment[topic]?.includes(partition) ?? false)
   })
+  // Also when the client crashes and starts anew by itself.
+  listen('STOP', () => holds.end())
 }

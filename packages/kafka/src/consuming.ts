@@ -1,6 +1,7 @@
 import type { Batch, BatchPayload, DeliveredRecord, MessagePayload, Place, RunConfig } from './client-shape.ts'
 import type { Holds } from './holds.ts'
 import type { OpenRecord } from './opening.ts'
+import type { Turn } from './turn.ts'
 
 /**
  * What replaces the caller's handlers. The client always runs `eachBatch` with auto-resolve off: with it on, a held
@@ -12,25 +13,37 @@ export interface ConsumingOptions {
   readonly open: OpenRecord
   readonly holds: Holds
   readonly signal: AbortSignal
+  /** Called when a partition's place moved past an offset. */
+  readonly onResolved: (place: Place, offset: string) => void
 }
 
-export function toEachBatch({ config, open, holds, signal }: ConsumingOptions): (payload: BatchPayload) => Promise<void> {
-  const { eachMessage, eachBatch } = config
-  if (eachMessage) return (payload) => runMessages(payload, eachMessage, { config, open, holds, signal })
-  return (payload) => runBatch(payload, eachBatch ?? (async () => {}), { config, open, holds, signal })
+export function toEachBatch(options: ConsumingOptions): (payload: BatchPayload) => Promise<void> {
+  const { eachMessage, eachBatch = async () => {} } = options.config
+  return (given) => {
+    const { topic, partition } = given.batch
+    const place: Place = { topic, partition }
+    const payload: BatchPayload = {
+      ...given,
+      resolveOffset: (offset) => {
+        given.resolveOffset(offset)
+        options.onResolved(place, offset)
+      },
+      pause: () => pauseThrough(options.holds, place),
+    }
+    const turn: Turn = { signal: options.signal, ended: () => options.signal.aborted || !given.isRunning() || given.isStale() }
+    return eachMessage ? runMessages(payload, place, turn, eachMessage, options) : runBatch(payload, place, turn, eachBatch, options)
+  }
 }
 
 /** The course of the client's own `eachMessage`: handle, resolve, heartbeat, commit if due; end where it would end. */
-async function runMessages(payload: BatchPayload, eachMessage: (payload: MessagePayload) => Promise<void>, { config, open, holds, signal }: ConsumingOptions): Promise<void> {
-  const { batch, resolveOffset, heartbeat, commitOffsetsIfNecessary, isRunning, isStale } = payload
-  const place: Place = { topic: batch.topic, partition: batch.partition }
+async function runMessages(payload: BatchPayload, place: Place, turn: Turn, eachMessage: (payload: MessagePayload) => Promise<void>, { config, open, holds }: ConsumingOptions): Promise<void> {
+  const { batch, resolveOffset, heartbeat, pause, commitOffsetsIfNecessary } = payload
   for (const record of batch.messages) {
-    if (!isRunning() || isStale() || signal.aborted) return
-    const opening = await open(place, record, signal)
-    if (opening === 'halted') return
+    if (turn.ended()) return
+    const opening = await open(place, record, turn)
     // The wait for a key may have been long: the place may have moved, or be lost.
-    if (!isRunning() || isStale() || signal.aborted) return
-    if (opening !== 'passed') await eachMessage({ ...place, message: opening.message, heartbeat, pause: () => pauseThrough(holds, place) })
+    if (opening === 'halted' || turn.ended()) return
+    if (opening !== 'passed') await eachMessage({ ...place, message: opening.message, heartbeat, pause })
     resolveOffset(record.offset)
     await heartbeat()
     if (config.autoCommit !== false) await commitOffsetsIfNecessary()
@@ -38,43 +51,43 @@ async function runMessages(payload: BatchPayload, eachMessage: (payload: Message
   }
 }
 
-/** Opening this many records takes a few milliseconds: no session ends in between. */
-const RECORDS_PER_HEARTBEAT = 100
+/** Shorter than any session: the client sends a heartbeat only when its own interval has passed. */
+const HEARTBEAT_MS = 500
 
-async function runBatch(payload: BatchPayload, eachBatch: (payload: BatchPayload) => Promise<void>, { config, open, holds, signal }: ConsumingOptions): Promise<void> {
-  const { batch, heartbeat, isRunning, isStale } = payload
-  const place: Place = { topic: batch.topic, partition: batch.partition }
+async function runBatch(payload: BatchPayload, place: Place, turn: Turn, eachBatch: (payload: BatchPayload) => Promise<void>, { config, open }: ConsumingOptions): Promise<void> {
+  const { batch } = payload
   const delivered: DeliveredRecord[] = []
-  /** Offsets that the handler does not see, and that the place may move past. */
-  const passed: string[] = []
+  /** Messages that the handler does not see: the last one of a run, by the offset that is delivered before it. */
+  const passedAfter = new Map<string | undefined, string>()
   let cutAt: number | undefined
+  let heartbeatAt = Date.now() + HEARTBEAT_MS
   for (const [index, record] of batch.messages.entries()) {
-    if (!isRunning() || isStale() || signal.aborted) return
-    const opening = await open(place, record, signal)
+    if (turn.ended()) return
+    const opening = await open(place, record, turn)
     if (opening === 'halted') {
       cutAt = index
       break
     }
-    if (opening === 'passed') passed.push(record.offset)
+    if (opening === 'passed') passedAfter.set(delivered.at(-1)?.offset, record.offset)
     else delivered.push(opening.message)
-    if (index % RECORDS_PER_HEARTBEAT === RECORDS_PER_HEARTBEAT - 1) await heartbeat()
+    if (Date.now() < heartbeatAt) continue
+    await payload.heartbeat()
+    heartbeatAt = Date.now() + HEARTBEAT_MS
   }
-  if (!isRunning() || isStale() || signal.aborted) return
+  if (turn.ended()) return
 
-  /** Resolves an offset of the handler's, and with it what was parked or skipped right behind it. */
-  const resolveOffset = (offset: string): void => {
-    const next = delivered.find((record) => BigInt(record.offset) > BigInt(offset))
-    const tail = passed.findLast((each) => BigInt(each) > BigInt(offset) && (!next || BigInt(each) < BigInt(next.offset)))
-    payload.resolveOffset(tail ?? offset)
-  }
-  const [first] = delivered
-  const head = passed.findLast((each) => !first || BigInt(each) < BigInt(first.offset))
+  /** The last message that is settled, or will be when the handler is done. */
+  const end = batch.messages[(cutAt ?? batch.messages.length) - 1]?.offset
+  const head = passedAfter.get(undefined)
   if (head !== undefined) payload.resolveOffset(head)
-  if (!first) return
-  await eachBatch({ ...payload, batch: cutBatch(batch, delivered, cutAt), resolveOffset, pause: () => pauseThrough(holds, place) })
-  if (config.eachBatchAutoResolve === false) return
-  const last = batch.messages[(cutAt ?? batch.messages.length) - 1]
-  if (last) payload.resolveOffset(last.offset)
+  if (delivered.length === 0 || end === undefined) return
+  /** Resolves an offset of the handler's, and with it what was parked or skipped right behind it; never what is held. */
+  const resolveOffset = (offset: string): void => {
+    const reached = passedAfter.get(offset) ?? offset
+    payload.resolveOffset(cutAt !== undefined && BigInt(reached) > BigInt(end) ? end : reached)
+  }
+  await eachBatch({ ...payload, batch: cutBatch(batch, delivered, cutAt), resolveOffset })
+  if (config.eachBatchAutoResolve !== false) payload.resolveOffset(end)
 }
 
 /** The handler's batch keeps the methods of the client's. Cut short, it shows its last delivered message as `lastOffset()`. */

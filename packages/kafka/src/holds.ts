@@ -1,4 +1,5 @@
 import type { SealbusErrorCode } from '@sealbus/core'
+import { createCallerPauses } from './caller-pauses.ts'
 import type { InnerConsumer, Place, TopicPartitions } from './client-shape.ts'
 
 /** A partition that does not go on: `holding` waits and tries again, `stopped` waits for an operator. */
@@ -34,29 +35,48 @@ export interface Holds {
   release(place: Place): void
   /** Ends the halts of partitions that are not assigned any more. */
   keepOnly(assigned: (place: Place) => boolean): void
-  /** Ends all waits, without resuming anything. */
+  /** The client stops, and with it all pauses. What it delivers anew is tried at once, and its attempts count on. */
   end(): void
   list(): readonly Halt[]
 }
 
 export function createHolds(consumer: InnerConsumer): Holds {
   const halts = new Map<string, Halt>()
-  /** Topics and partitions that the caller paused. */
-  const paused = new Set<string>()
+  const caller = createCallerPauses()
+
+  const isHeld = (place: Place): boolean => {
+    const known = halts.get(keyOf(place))
+    return known !== undefined && !known.due
+  }
+
+  /** Has the client pause held partitions, and leaves the pause of a whole topic, which that would end, in force. */
+  const pauseHeld = (topic: string, partitions: number[]): void =>
+    whileRunning(() => {
+      const resumed = caller.resumedOf(topic)
+      if (!resumed) {
+        consumer.pause([{ topic, partitions }])
+        return
+      }
+      consumer.pause([{ topic }])
+      const others = [...resumed].filter((partition) => !isHeld({ topic, partition }))
+      if (others.length > 0) consumer.resume([{ topic, partitions: others }])
+    })
+
+  const pauseHeldAmong = (topicPartitions: readonly TopicPartitions[]): void => {
+    for (const topic of new Set(topicPartitions.map((each) => each.topic))) {
+      const held = [...halts.values()].filter((each) => each.topic === topic && !each.due)
+      if (held.length > 0) pauseHeld(topic, held.map(({ partition }) => partition))
+    }
+  }
 
   const resumeNow = (place: Place): void => {
-    if (paused.has(place.topic) || paused.has(keyOf(place))) return
-    try {
-      consumer.resume([only(place)])
-    } catch {
-      // The client has stopped, or starts anew after a crash of its own: it remembers no pause then, so there is none to end.
-    }
+    if (!caller.has(place)) whileRunning(() => consumer.resume([only(place)]))
   }
 
   const halt = (next: Halt): void => {
     clearTimeout(halts.get(keyOf(next))?.timer)
     halts.set(keyOf(next), next)
-    consumer.pause([only(next)])
+    pauseHeld(next.topic, [next.partition])
   }
 
   const release = (place: Place): void => {
@@ -80,8 +100,9 @@ export function createHolds(consumer: InnerConsumer): Holds {
       halt(next)
       const wake = (): void => {
         clearTimeout(next.timer)
+        if (halts.get(keyOf(next)) !== next || next.due) return
         next.due = true
-        if (halts.get(keyOf(next)) === next) resumeNow(next)
+        resumeNow(next)
       }
       next.timer = setTimeout(wake, retryInMs)
       // A hold that begins while the client stops must not keep the process.
@@ -92,29 +113,34 @@ export function createHolds(consumer: InnerConsumer): Holds {
       halt({ topic, partition, offset, code, state: 'stopped', sinceMs: Date.now(), attempts: 1 })
     },
     settled(place, offset): void {
+      if (halts.size === 0) return
       const known = halts.get(keyOf(place))
       if (!known || BigInt(known.offset) > BigInt(offset)) return
       clearTimeout(known.timer)
       halts.delete(keyOf(place))
     },
-    isPaused: (place) => halts.has(keyOf(place)) || paused.has(place.topic) || paused.has(keyOf(place)),
+    isPaused: (place) => isHeld(place) || caller.has(place),
     pause(topicPartitions): void {
-      for (const key of keysOf(topicPartitions)) paused.add(key)
+      // The client first: what it refuses is no pause.
       consumer.pause(topicPartitions)
+      caller.pause(topicPartitions)
+      pauseHeldAmong(topicPartitions)
     },
     resume(topicPartitions): void {
-      for (const key of keysOf(topicPartitions)) paused.delete(key)
       consumer.resume(topicPartitions)
-      const topics = new Set(topicPartitions.map(({ topic }) => topic))
-      const still = [...halts.values()].filter((each) => topics.has(each.topic) && !each.due)
-      if (still.length > 0) consumer.pause(still.map(only))
+      caller.resume(topicPartitions)
+      pauseHeldAmong(topicPartitions)
     },
     release,
     keepOnly(assigned): void {
       for (const each of halts.values()) if (!assigned(each)) release(each)
     },
     end(): void {
-      for (const each of halts.values()) clearTimeout(each.timer)
+      caller.clear()
+      for (const each of halts.values()) {
+        clearTimeout(each.timer)
+        each.due = true
+      }
     },
     list: () => [...halts.values()],
   }
@@ -123,6 +149,11 @@ export function createHolds(consumer: InnerConsumer): Holds {
 const keyOf = ({ topic, partition }: Place): string => `${topic}/${partition}`
 const only = ({ topic, partition }: Place): TopicPartitions => ({ topic, partitions: [partition] })
 
-function keysOf(topicPartitions: readonly TopicPartitions[]): readonly string[] {
-  return topicPartitions.flatMap(({ topic, partitions }) => partitions?.map((partition) => keyOf({ topic, partition })) ?? [topic])
+/** A client that has stopped, or starts anew after a crash of its own, remembers no pause: there is none to begin or end. */
+function whileRunning(tell: () => void): void {
+  try {
+    tell()
+  } catch {
+    // Its complaint must not reach kafkajs from a handler: it may be of a kind that ends the consumer for good.
+  }
 }

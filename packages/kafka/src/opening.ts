@@ -1,53 +1,52 @@
-import type { OpenedMessage, Opener } from '@sealbus/core'
+import type { Opener } from '@sealbus/core'
 import type { DeliveredRecord, Place } from './client-shape.ts'
 import type { Holds } from './holds.ts'
+import { LATE, PATIENCE_MS, within } from './patience.ts'
 import { contentTypeOf, toOpenedRecord } from './record.ts'
 import type { Settler } from './settle.ts'
+import type { Turn } from './turn.ts'
 
 /** `message`: for the handler. `passed`: parked or skipped. `halted`: go no further in this partition. */
 export type Opening = { readonly message: DeliveredRecord } | 'passed' | 'halted'
 
 /** Opens one record, or settles it. */
-export type OpenRecord = (place: Place, record: DeliveredRecord, signal: AbortSignal) => Promise<Opening>
+export type OpenRecord = (place: Place, record: DeliveredRecord, turn: Turn) => Promise<Opening>
 
-/** How long a batch may wait for a key source: longer, and the other partitions of the consumer would feel it. */
-const PATIENCE_MS = 250
+/** While a key source keeps one partition waiting, others do not spend their patience on it one after the other. */
+const PATIENCE_WHILE_LATE_MS = 25
 
 export function createOpening(opener: Opener, holds: Holds, settler: Settler): OpenRecord {
-  return async (place, record, signal) => {
+  /** Openings under way whose records were put on hold. */
+  let late = 0
+  return async (place, record, turn) => {
     const { value, key, headers } = record
+    const asItIs = (): Opening => {
+      holds.settled(place, record.offset)
+      return { message: record }
+    }
     // A tombstone has nothing to open; it is unauthenticated, and so not marked as opened.
-    if (value === null) return { message: record }
+    if (value === null || value === undefined) return asItIs()
     try {
       const channel = opener.channels.at(place.topic)
       const contentType = contentTypeOf(headers)
       const tried = holds.attempt(place, record.offset).attempts > 0
-      if (!tried && opener.isPlain(value, { channel: channel.name, ...(contentType !== undefined && { contentType }) })) return { message: record }
-      const opening = opener.open(value, { channel: channel.name, key, headers: headers ?? {}, signal })
-      const opened = await within(PATIENCE_MS, opening)
+      if (!tried && opener.isPlain(value, { channel: channel.name, ...(contentType !== undefined && { contentType }) })) return asItIs()
+      const opening = opener.open(value, { channel: channel.name, key: key ?? null, headers: headers ?? {}, signal: turn.signal })
+      const opened = await within(late > 0 ? PATIENCE_WHILE_LATE_MS : PATIENCE_MS, opening)
       if (opened === LATE) {
-        if (!signal.aborted) settler.wait(place, record, opening)
+        if (turn.ended()) return 'halted'
+        late++
+        const over = (): void => void late--
+        opening.then(over, over)
+        settler.wait(place, record, opening)
         return 'halted'
       }
       holds.settled(place, record.offset)
       return { message: toOpenedRecord(record, opened) }
     } catch (error) {
-      // Stopping is no fault of the message: it is left where it is.
-      if (signal.aborted) return 'halted'
-      return settler.settle(place, record, error)
+      // Stopping, or a place that was moved, is no fault of the message: it is left where it is.
+      if (turn.ended()) return 'halted'
+      return settler.settle(place, record, error, turn)
     }
-  }
-}
-
-const LATE = Symbol('late')
-
-async function within(ms: number, opening: Promise<OpenedMessage>): Promise<OpenedMessage | typeof LATE> {
-  const { promise: late, resolve } = Promise.withResolvers<typeof LATE>()
-  const timer = setTimeout(resolve, ms, LATE)
-  try {
-    return await Promise.race([opening, late])
-  } finally {
-    clearTimeout(timer)
-    opening.catch(() => {})
   }
 }

@@ -1,5 +1,5 @@
 import { SealbusError, type SealbusErrorCode } from '@sealbus/core'
-import { PARK_HEADERS } from '@sealbus/core/adapter'
+import { callOut, PARK_HEADERS } from '@sealbus/core/adapter'
 import type { DeliveredRecord, InnerProducer, Place, ProducerLike } from './client-shape.ts'
 import { isWrapped } from './delegation.ts'
 
@@ -19,34 +19,72 @@ export interface ParkedMessage extends Place {
 }
 
 export interface Parking {
+  readonly topic: string
+  /**
+   * Settles when the copy is acknowledged. A message whose place has not moved past it (its batch is tried again, or
+   * its copy was slow) is not copied a second time: the first copy's promise is returned.
+   */
   park(place: Place, record: DeliveredRecord, code: SealbusErrorCode): Promise<ParkedMessage>
+  /** The place moved past this offset, or, without one, to elsewhere: a message delivered again is another delivery. */
+  forget(place: Place, offset?: string): void
+  forgetAll(): void
 }
 
 /** @throws ERR_SEALBUS_INVALID_OPTION */
-export function createParking({ topic: parkingTopic, producer }: ParkingPlace, groupId: string): Parking {
-  if (typeof parkingTopic !== 'string' || parkingTopic === '') throw invalid('`park.topic` is the name of a topic')
+export function checkParkingPlace({ topic, producer }: ParkingPlace): void {
+  if (typeof topic !== 'string' || topic === '') throw invalid('`park.topic` is the name of a topic')
   if (typeof producer?.send !== 'function') throw invalid('`park.producer` is a producer')
   if (isWrapped(producer)) throw invalid('`park.producer` is a producer of the client itself, not a wrapped one')
+}
+
+export function createParking({ topic: parkingTopic, producer }: ParkingPlace, groupId: string, onParked?: (message: ParkedMessage) => void): Parking {
   const inner = producer as unknown as InnerProducer
+  /** Copies that were asked for, by partition and offset: at most a batch's worth, because a place that moves on forgets them. */
+  const copies = new Map<string, Map<string, Promise<ParkedMessage>>>()
+
+  const send = async ({ topic, partition }: Place, { key, value, headers, offset }: DeliveredRecord, code: SealbusErrorCode): Promise<ParkedMessage> => {
+    const id = `${groupId}/${topic}/${partition}/${offset}`
+    const copy = {
+      key,
+      value,
+      headers: {
+        ...headers,
+        [PARK_HEADERS.id]: id,
+        [PARK_HEADERS.code]: code,
+        [PARK_HEADERS.by]: groupId,
+        [PARK_HEADERS.origin]: `${topic}/${partition}/${offset}`,
+        [PARK_HEADERS.time]: new Date().toISOString(),
+      },
+    }
+    await inner.send({ topic: parkingTopic, messages: [copy], acks: -1 } as Parameters<InnerProducer['send']>[0])
+    const parked = { topic, partition, offset, code, id }
+    callOut(() => onParked?.(parked))
+    return parked
+  }
+
   return {
-    async park({ topic, partition }, { key, value, headers, offset }, code): Promise<ParkedMessage> {
-      const id = `${groupId}/${topic}/${partition}/${offset}`
-      const copy = {
-        key,
-        value,
-        headers: {
-          ...headers,
-          [PARK_HEADERS.id]: id,
-          [PARK_HEADERS.code]: code,
-          [PARK_HEADERS.by]: groupId,
-          [PARK_HEADERS.origin]: `${topic}/${partition}/${offset}`,
-          [PARK_HEADERS.time]: new Date().toISOString(),
-        },
-      }
-      await inner.send({ topic: parkingTopic, messages: [copy], acks: -1 } as Parameters<InnerProducer['send']>[0])
-      return { topic, partition, offset, code, id }
+    topic: parkingTopic,
+    park(place, record, code): Promise<ParkedMessage> {
+      const ofPlace = copies.get(keyOf(place)) ?? new Map<string, Promise<ParkedMessage>>()
+      copies.set(keyOf(place), ofPlace)
+      const known = ofPlace.get(record.offset)
+      if (known) return known
+      const copy = send(place, record, code)
+      ofPlace.set(record.offset, copy)
+      copy.catch(() => {
+        if (ofPlace.get(record.offset) === copy) ofPlace.delete(record.offset)
+      })
+      return copy
     },
+    forget(place, offset): void {
+      const ofPlace = copies.get(keyOf(place))
+      if (!ofPlace) return
+      if (offset !== undefined) for (const each of ofPlace.keys()) if (BigInt(each) <= BigInt(offset)) ofPlace.delete(each)
+      if (offset === undefined || ofPlace.size === 0) copies.delete(keyOf(place))
+    },
+    forgetAll: () => copies.clear(),
   }
 }
 
+const keyOf = ({ topic, partition }: Place): string => `${topic}/${partition}`
 const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', reason)

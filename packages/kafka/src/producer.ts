@@ -1,4 +1,5 @@
-import { isSealbusError, SealbusError, type Sealer, type SealOptions } from '@sealbus/core'
+import { SealbusError, type Sealer, type SealOptions } from '@sealbus/core'
+import { openedEnvelope } from '@sealbus/core/adapter'
 import type { InnerProducer, OutgoingRecord, ProducerLike, TopicRecords } from './client-shape.ts'
 import { wrap } from './delegation.ts'
 import { rememberOriginal } from './partitioner.ts'
@@ -19,8 +20,9 @@ const RECORD_OVERHEAD_BYTES = 128
  * Wraps a producer so that what it sends is sealed, its transactions included. One call of the client's for each of
  * the caller's, made in the same tick where the keys are in memory; a batch is sealed whole, or nothing is sent.
  *
- * `send` and `sendBatch` reject with what `sealer.seal` rejects with, with ERR_SEALBUS_TOO_LARGE, and with
- * ERR_SEALBUS_KEYS_NOT_READY when keys do not come within `keyWaitMs`.
+ * `send` and `sendBatch` reject with what `sealer.seal` rejects with, with ERR_SEALBUS_TOO_LARGE, with
+ * ERR_SEALBUS_INVALID_OPTION for values and lists that cannot be sealed, and with ERR_SEALBUS_KEYS_NOT_READY when keys
+ * do not come within `keyWaitMs`, waits behind earlier sends included, or before the producer is disconnected.
  *
  * @throws ERR_SEALBUS_ALREADY_WRAPPED, ERR_SEALBUS_INVALID_OPTION
  */
@@ -29,7 +31,7 @@ export function sealProducer<Producer extends ProducerLike>(producer: Producer, 
   for (const [name, value] of Object.entries({ keyWaitMs, maxMessageBytes })) {
     if (!Number.isInteger(value) || value < 0) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `\`${name}\` is an integer from 0`)
   }
-  return wrapProducer(producer, { sealer, keyWaitMs, maxMessageBytes, waiting: new Map() })
+  return wrapProducer(producer, { sealer, keyWaitMs, maxMessageBytes, waiting: new Map(), waits: new Set() })
 }
 
 interface Sealing {
@@ -37,7 +39,9 @@ interface Sealing {
   readonly keyWaitMs: number
   readonly maxMessageBytes: number
   /** The last send of each topic that waits for keys: later ones on that topic go behind it. */
-  readonly waiting: Map<string, Promise<unknown>>
+  readonly waiting: Map<string, Promise<void>>
+  /** All waits for keys, to be ended when the producer is disconnected. */
+  readonly waits: Set<AbortController>
 }
 
 function wrapProducer<Producer extends ProducerLike>(producer: Producer, sealing: Sealing): Producer {
@@ -45,14 +49,20 @@ function wrapProducer<Producer extends ProducerLike>(producer: Producer, sealing
   return wrap(producer, {
     // A client's own complaint about missing arguments is left to the client: there is nothing to seal in them.
     async send(record?: TopicRecords): Promise<unknown> {
-      if (!isTopicRecords(record)) return target.send(withoutMessages(record, 'messages'))
+      if (!isTopicRecords(record)) return target.send(withoutContents(record, 'messages'))
       return inOrder(sealing, [record], ([sealed]) => target.send({ ...record, ...sealed }))
     },
     async sendBatch(batch?: { readonly topicMessages?: readonly TopicRecords[] }): Promise<unknown> {
       const topics = batch?.topicMessages
-      if (!Array.isArray(topics) || !topics.every(isTopicRecords)) return target.sendBatch(withoutMessages(batch, 'topicMessages'))
+      if (!Array.isArray(topics) || !topics.every(isTopicRecords)) return target.sendBatch(withoutContents(batch, 'topicMessages'))
       return inOrder(sealing, topics, (topicMessages) => target.sendBatch({ ...batch, topicMessages }))
     },
+    ...(typeof target.disconnect === 'function' && {
+      disconnect(): unknown {
+        for (const wait of sealing.waits) wait.abort()
+        return target.disconnect?.()
+      },
+    }),
     ...(typeof target.transaction === 'function' && {
       async transaction(): Promise<unknown> {
         const transaction = await target.transaction?.()
@@ -72,50 +82,73 @@ function inOrder(sealing: Sealing, topics: readonly TopicRecords[], send: (seale
   if (before.length === 0 && messages.every((message) => sealing.sealer.isReady(message))) return send(sealTopics(sealing, topics))
 
   // The place in line is given up as soon as the client has the records: it keeps their order from there.
+  const earlier = Promise.all(before)
   const { promise: handedOver, resolve: handOver } = Promise.withResolvers<void>()
   for (const name of names) waiting.set(name, handedOver)
+  /** Also one that gives up lets nobody past those that were before it. */
+  const leave = async (): Promise<void> => {
+    await earlier
+    for (const name of names) if (waiting.get(name) === handedOver) waiting.delete(name)
+    handOver()
+  }
   const turn = async (): Promise<unknown> => {
     try {
-      await Promise.all(before)
-      await keysOf(sealing, messages)
+      await keysOf(sealing, messages, earlier)
       return send(sealTopics(sealing, topics))
     } finally {
-      for (const name of names) if (waiting.get(name) === handedOver) waiting.delete(name)
-      handOver()
+      void leave()
     }
   }
   return turn()
 }
 
-async function keysOf({ sealer, keyWaitMs }: Sealing, messages: readonly SealOptions[]): Promise<void> {
-  const timeout = AbortSignal.timeout(keyWaitMs)
+/** One wait for all: for the sends before, and then for the keys; ended by the time, or by the producer's end. */
+async function keysOf({ sealer, keyWaitMs, waits }: Sealing, messages: readonly SealOptions[], earlier: Promise<unknown>): Promise<void> {
+  const wait = new AbortController()
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+  wait.signal.addEventListener('abort', () => end())
+  const timer = setTimeout(() => wait.abort(), keyWaitMs)
+  timer.unref()
+  waits.add(wait)
+  const ready = earlier.then(() => sealer.ready({ messages, signal: wait.signal }))
   try {
-    await sealer.ready({ messages, signal: timeout })
+    // A directory may not heed the signal.
+    await Promise.race([ready, ended])
   } catch (error) {
-    if (!timeout.aborted) throw error
-    throw new SealbusError('ERR_SEALBUS_KEYS_NOT_READY', `the recipients' keys did not come within ${keyWaitMs} ms`, isSealbusError(error) ? { cause: error } : {})
+    if (!wait.signal.aborted) throw error
+  } finally {
+    clearTimeout(timer)
+    waits.delete(wait)
+    ready.catch(() => {})
   }
+  if (wait.signal.aborted) throw new SealbusError('ERR_SEALBUS_KEYS_NOT_READY', `the recipients' keys did not come within ${keyWaitMs} ms, or before the producer was disconnected`)
 }
 
-/** The messages of a topic that are to be sealed, checked. */
+/** The messages of a topic that need keys to be sealed, checked. */
 function sealOptions(sealer: Sealer, { topic, messages }: TopicRecords): readonly SealOptions[] {
   const channel = sealer.channels.at(topic)
   for (const [index, message] of messages.entries()) checkValue(message, topic, index)
-  return channel.plaintext ? [] : messages.filter(({ value }) => value !== null).map((message) => toSealOptions(channel.name, message))
+  if (channel.plaintext) return []
+  if (channel.bindHeaders.some((name) => name.toLowerCase() === 'content-type')) {
+    throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `channel ${JSON.stringify(channel.name)} binds the content type, which moves inside the envelope: it is authenticated there`)
+  }
+  // A tombstone has nothing to seal, and an opened message's envelope passes as it is.
+  return messages.filter(({ value }) => value !== null && openedEnvelope(value) === undefined).map((message) => toSealOptions(channel.name, message))
 }
 
 function sealTopics(sealing: Sealing, topics: readonly TopicRecords[]): readonly TopicRecords[] {
-  return topics.map((each) => ({ ...each, messages: each.messages.map((record) => sealRecord(sealing, each.topic, record)) }))
+  return topics.map((each) => ({ ...each, topic: each.topic, messages: each.messages.map((record) => sealRecord(sealing, each.topic, record)) }))
 }
 
 function sealRecord({ sealer, maxMessageBytes }: Sealing, topic: string, record: OutgoingRecord): OutgoingRecord {
   const channel = sealer.channels.at(topic)
+  const plain = toPlainRecord(record)
   // A tombstone has nothing to seal, and must stay one for compaction.
-  if (channel.plaintext || record.value === null) return toPlainRecord(record)
-  const sealed = toSealedRecord(record, sealer.sealSync(record.value, toSealOptions(channel.name, record)))
+  if (channel.plaintext || plain.value === null) return plain
+  const sealed = toSealedRecord(plain, sealer.sealSync(plain.value, toSealOptions(channel.name, plain)))
   const size = sizeOf(sealed)
   if (size > maxMessageBytes) {
-    throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `a message for topic ${JSON.stringify(topic)} has ${size} bytes sealed (${sizeOf(record)} before), and the broker takes ${maxMessageBytes}`)
+    throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `a message for topic ${JSON.stringify(topic)} has ${size} bytes sealed (${sizeOf(plain)} before), and the broker takes ${maxMessageBytes}`)
   }
   rememberOriginal(sealed, record)
   return sealed
@@ -127,12 +160,20 @@ function sizeOf({ key, value, headers }: OutgoingRecord): number {
 }
 
 function isTopicRecords(value: unknown): value is TopicRecords {
-  return typeof value === 'object' && value !== null && 'topic' in value && typeof value.topic === 'string' && 'messages' in value && Array.isArray(value.messages)
+  return isObject(value) && 'topic' in value && typeof value.topic === 'string' && 'messages' in value && Array.isArray(value.messages)
 }
 
-/** For the client's own complaint about malformed arguments: with nothing in them that could go out plain. */
-function withoutMessages(given: unknown, member: 'messages' | 'topicMessages'): never {
+/**
+ * For the client's own complaint about malformed arguments, with nothing in them that could go out plain. A list that
+ * is no array gets ours: kafkajs takes whatever has the methods of one, and would send its messages as they are.
+ */
+function withoutContents(given: unknown, member: 'messages' | 'topicMessages'): never {
   if (typeof given !== 'object' || given === null) return given as never
   const list: unknown = Reflect.get(given, member)
-  return { ...given, [member]: Array.isArray(list) ? list.map(() => ({})) : list } as never
+  if (list === undefined || list === null) return { ...given, [member]: list } as never
+  const arrays = Array.isArray(list) && (member === 'messages' || list.every((each: unknown) => !isObject(each) || !('messages' in each) || !each.messages || Array.isArray(each.messages)))
+  if (!arrays) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', '`messages` and `topicMessages` are arrays')
+  return { ...given, [member]: list.map(() => ({})) } as never
 }
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null

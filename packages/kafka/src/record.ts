@@ -13,7 +13,7 @@ export function toSealOptions(channel: string, { key, headers }: OutgoingRecord)
   return {
     channel,
     // A record without a key has none on the wire either: null.
-    key: key === undefined || key === null ? null : toBytes(key),
+    key: key === undefined ? null : toBytes(key),
     ...(headers && { headers }),
     ...(contentType !== undefined && { contentType }),
   }
@@ -21,16 +21,20 @@ export function toSealOptions(channel: string, { key, headers }: OutgoingRecord)
 
 /** The record to send instead: a new object that nobody else holds, never frozen (instrumentations write into it). */
 export function toSealedRecord(record: OutgoingRecord, sealed: SealedMessage): OutgoingRecord {
-  return { ...toPlainRecord(record), value: sealed.bytes, headers: { ...headersWithout(record.headers), [CONTENT_TYPE]: sealed.contentType } }
+  return { ...record, value: sealed.bytes, headers: { ...headersWithout(record.headers), [CONTENT_TYPE]: sealed.contentType } }
 }
 
 /** A record that goes out as it is, with real Buffers: kafkajs writes a Uint8Array as "1,2,3". */
 export function toPlainRecord(record: OutgoingRecord): OutgoingRecord {
+  const { key, value, headers, partition, timestamp } = record
   return {
     ...record,
-    ...(record.key !== undefined && { key: toBytes(record.key) }),
-    value: toBytes(record.value),
-    ...(record.headers && { headers: copyHeaders(record.headers) }),
+    // By name too: spreading leaves out what a class has as accessors.
+    ...(key !== undefined && { key: toBytes(key) }),
+    value: toBytes(value),
+    ...(headers && { headers: copyHeaders(headers) }),
+    ...(partition !== undefined && { partition }),
+    ...(timestamp !== undefined && { timestamp }),
   }
 }
 

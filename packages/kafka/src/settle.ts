@@ -1,8 +1,10 @@
 import { isSealbusError, SealbusError } from '@sealbus/core'
-import { callOut, createDispositions, type DispositionOptions } from '@sealbus/core/adapter'
+import { type Attempt, callOut, createDispositions, type Decision, type DispositionOptions } from '@sealbus/core/adapter'
 import type { DeliveredRecord, Place } from './client-shape.ts'
 import type { Holds } from './holds.ts'
-import type { ParkedMessage, Parking } from './parking.ts'
+import type { Parking } from './parking.ts'
+import { LATE, PATIENCE_MS, within } from './patience.ts'
+import type { Turn } from './turn.ts'
 
 /** A message at which a consumer stopped its partition. */
 export interface StoppedMessage extends Place {
@@ -13,7 +15,7 @@ export interface StoppedMessage extends Place {
 /** The one place that settles a message that did not open. */
 export interface Settler {
   /** `passed`: parked or skipped, so the place may move past it. `halted`: the partition does not go on. */
-  settle(place: Place, record: DeliveredRecord, error: unknown): Promise<'passed' | 'halted'>
+  settle(place: Place, record: DeliveredRecord, error: unknown, turn: Turn): Promise<'passed' | 'halted'>
   /** The key source has not answered yet: the partition waits for it, and the others go on. */
   wait(place: Place, record: DeliveredRecord, until: Promise<unknown>): void
 }
@@ -22,49 +24,66 @@ export interface SettlerOptions {
   readonly holds: Holds
   readonly dispositions: DispositionOptions
   readonly parking: Parking | undefined
-  readonly onParked: ((message: ParkedMessage) => void) | undefined
   readonly onStopped: ((message: StoppedMessage) => void) | undefined
 }
 
 /** Pauses between attempts to park, in milliseconds. */
 const PARK_BACKOFF = { first: 200, longest: 5_000 }
-/** Longer than any time-out of a key source: its answer ends the wait. */
+/** Longer than any time-out of a key source or a parking place: its answer ends the wait. */
 const LONGEST_WAIT_MS = 10_000
 
-export function createSettler({ holds, dispositions: options, parking, onParked, onStopped }: SettlerOptions): Settler {
+export function createSettler({ holds, dispositions: options, parking, onStopped }: SettlerOptions): Settler {
   const dispositions = createDispositions(options, parking !== undefined)
+
+  const decide = ({ topic }: Place, error: SealbusError, attempt: Attempt): Decision => {
+    const decision = dispositions.decide(error, attempt)
+    // A consumer that also reads its parking place would park there what it parked, for ever.
+    return decision.disposition === 'park' && topic === parking?.topic ? { disposition: 'stop' } : decision
+  }
+
+  const stop = (place: Place, offset: string, error: SealbusError): 'halted' => {
+    holds.stop(place, offset, error.code)
+    callOut(() => onStopped?.({ topic: place.topic, partition: place.partition, offset, error }))
+    return 'halted'
+  }
+
+  /** Not lost and not skipped: a message waits for its parking place as it would for a key. */
+  const park = async (place: Place, record: DeliveredRecord, error: SealbusError, attempt: Attempt, turn: Turn): Promise<'passed' | 'halted'> => {
+    if (!parking) return stop(place, record.offset, error)
+    const copy = parking.park(place, record, error.code)
+    const parked = await within(PATIENCE_MS, copy).catch(() => undefined)
+    if (turn.ended()) return 'halted'
+    if (parked === LATE) holds.hold(place, record.offset, error.code, LONGEST_WAIT_MS, copy)
+    else if (parked === undefined) holds.hold(place, record.offset, error.code, Math.min(PARK_BACKOFF.longest, PARK_BACKOFF.first * 2 ** Math.min(attempt.attempts, 20)))
+    else return 'passed'
+    return 'halted'
+  }
+
   return {
-    async settle(place, record, thrown): Promise<'passed' | 'halted'> {
-      const { topic, partition } = place
+    async settle(place, record, thrown, turn): Promise<'passed' | 'halted'> {
       const { offset } = record
       const error = toSealbusError(thrown)
       const attempt = holds.attempt(place, offset)
-      const decision = dispositions.decide(error, attempt)
+      const decision = decide(place, error, attempt)
       switch (decision.disposition) {
         case 'hold':
           holds.hold(place, offset, error.code, decision.retryInMs)
           return 'halted'
         case 'stop':
-          holds.stop(place, offset, error.code)
-          callOut(() => onStopped?.({ topic, partition, offset, error }))
-          return 'halted'
-        case 'park': {
-          const parked = await parking?.park(place, record, error.code).catch(() => undefined)
-          if (!parked) {
-            // Not lost and not skipped: it waits for its parking place as it would for a key.
-            holds.hold(place, offset, error.code, Math.min(PARK_BACKOFF.longest, PARK_BACKOFF.first * 2 ** Math.min(attempt.attempts, 20)))
-            return 'halted'
-          }
-          callOut(() => onParked?.(parked))
+          return stop(place, offset, error)
+        case 'park':
+          if ((await park(place, record, error, attempt, turn)) === 'halted') return 'halted'
           break
-        }
         case 'skip':
       }
       holds.settled(place, offset)
       return 'passed'
     },
     wait(place, { offset }, until): void {
-      holds.hold(place, offset, 'ERR_SEALBUS_KEYS_NOT_READY', LONGEST_WAIT_MS, until)
+      const error = new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', 'the key source has not answered yet')
+      // A source that never answers counts as one that fails: there may be an end to waiting for it.
+      if (dispositions.decide(error, holds.attempt(place, offset)).disposition === 'stop') stop(place, offset, error)
+      else holds.hold(place, offset, error.code, LONGEST_WAIT_MS, until)
     },
   }
 }

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { DeliveredRecord } from '../src/client-shape.ts'
 import { consumerHealth, openConsumer, type OpenConsumerOptions, type ParkedMessage, type StoppedMessage } from '../src/index.ts'
 import { FakeConsumer, FakeProducer, type Keys, makeKeys, record } from './support/fakes.ts'
+import { makePayload } from './support/payload.ts'
 
 let keys: Keys
 beforeEach(async () => {
@@ -144,6 +145,89 @@ describe('opened consumer', () => {
     } })
     await inner.config?.eachBatch?.({ batch: { topic: 'orders', partition: 0, messages: [record(0, sealed('x')), record(1, sealed('y'))] }, resolveOffset: () => {}, heartbeat: async () => {}, pause: () => () => {}, commitOffsetsIfNecessary: async () => {}, isRunning: () => true, isStale: () => stale })
     expect(seen).toEqual(['0'])
+    await consumer.stop()
+  })
+
+  it('stop() and run() again: pauses of the first run are over, and so is the hold, whose message is tried anew', async () => {
+    const opener = downOpener()
+    const seen: string[] = []
+    const { consumer, inner } = start([record(0, sealed('a')), record(1, sealed('b'))], { opener })
+    const config = { eachMessage: async ({ message }: { message: DeliveredRecord }) => void seen.push(String(message.value)) }
+    await consumer.run(config)
+    await expect.poll(() => consumerHealth(consumer).halted.length).toBe(1)
+    consumer.pause([{ topic: 'orders', partitions: [0] }])
+    await consumer.stop()
+    // As kafkajs: a new group of its own, which knows of no pause.
+    inner.paused.clear()
+    await consumer.run(config)
+    await expect.poll(() => consumerHealth(consumer).halted[0]?.state).toBe('holding')
+    opener.up = true
+    await expect.poll(() => seen, { timeout: 5_000 }).toEqual(['a', 'b'])
+    await consumer.stop()
+  })
+
+  it('a client that crashes and starts anew by itself: a hold afterwards ends, though the caller had paused before', async () => {
+    const opener = downOpener()
+    const seen: string[] = []
+    const { consumer, inner } = start([], { opener })
+    await consumer.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
+    consumer.pause([{ topic: 'orders' }])
+    inner.emit('STOP')
+    inner.paused.clear()
+    inner.log.push(record(0, sealed('a')))
+    await expect.poll(() => consumerHealth(consumer).halted.length).toBe(1)
+    opener.up = true
+    await expect.poll(() => seen, { timeout: 5_000 }).toEqual(['a'])
+    await consumer.stop()
+  })
+
+  it('a second run() that the client ignores does not keep stop() from ending the waits of the first', async () => {
+    const signals: (AbortSignal | undefined)[] = []
+    const opener = { ...keys.opener, open: (...[, { signal }]: Parameters<Opener['open']>) => {
+      signals.push(signal)
+      return new Promise<never>(() => {})
+    } }
+    const { consumer } = start([record(0, sealed('a'))], { opener })
+    const config = { eachMessage: async () => {} }
+    await consumer.run(config)
+    await expect.poll(() => signals.length).toBe(1)
+    void consumer.run(config)
+    await consumer.stop()
+    expect(signals[0]?.aborted).toBe(true)
+  })
+
+  it('after a rebalance, only the partitions that are still here stay halted', async () => {
+    const opener = downOpener()
+    const { consumer, inner } = start([record(0, sealed('a'))], { opener })
+    await consumer.run({ eachMessage: async () => {} })
+    await expect.poll(() => consumerHealth(consumer).halted.length).toBe(1)
+    inner.emit('GROUP_JOIN', { memberAssignment: { orders: [0, 3] } })
+    expect(consumerHealth(consumer).halted).toHaveLength(1)
+    opener.up = true
+    inner.emit('GROUP_JOIN', { memberAssignment: { other: [0] } })
+    expect(consumerHealth(consumer).halted).toEqual([])
+    await consumer.stop()
+  })
+
+  it('seeking past a message that stopped its partition goes on there, also from within onStopped', async () => {
+    const seen: string[] = []
+    const { consumer } = start([record(0, broken()), record(1, sealed('next'))], { onStopped: ({ topic, partition, offset }) => consumer.seek({ topic, partition, offset: `${Number(offset) + 1}` }) })
+    await consumer.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
+    await expect.poll(() => seen).toEqual(['next'])
+    expect(consumerHealth(consumer)).toEqual({ healthy: true, halted: [] })
+    await consumer.stop()
+  })
+
+  it('a batch whose handler fails is retried by the client: its parked messages have one copy each', async () => {
+    const parkingProducer = new FakeProducer()
+    const { inner, consumer, parked } = start([], { park: { topic: 'parked', producer: parkingProducer } })
+    let failures = 2
+    await consumer.run({ eachBatch: async () => {
+      if (failures-- > 0) throw new Error('handler')
+    } })
+    const messages = [record(0, sealed('a')), record(1, broken()), record(2, sealed('b'))]
+    for (let time = 0; time < 3; time++) await inner.config?.eachBatch?.(makePayload(messages)).catch(() => {})
+    expect([parkingProducer.calls.length, parked.length]).toEqual([1, 1])
     await consumer.stop()
   })
 

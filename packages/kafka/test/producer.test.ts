@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { opened } from '@sealbus/core'
+import { defineChannels, opened, SealbusError } from '@sealbus/core'
 import { Kafka, Partitioners } from 'kafkajs'
 import { beforeEach, describe, expect, expectTypeOf, it } from 'vitest'
 import type { OutgoingRecord, TopicRecords } from '../src/client-shape.ts'
@@ -24,6 +24,27 @@ const deepFreeze = <Value>(value: Value): Value => {
   }
   return value
 }
+
+/** What Immutable.js and its like hand out: kafkajs needs `find`, `some`, `reduce` and iteration only. */
+class ListLike {
+  readonly #items: readonly object[]
+  constructor(...items: readonly object[]) {
+    this.#items = items
+  }
+  find(test: (item: object) => boolean): unknown {
+    return this.#items.find(test)
+  }
+  some(test: (item: object) => boolean): boolean {
+    return this.#items.some(test)
+  }
+  reduce<Result>(step: (result: Result, item: object) => Result, start: Result): Result {
+    return this.#items.reduce(step, start)
+  }
+  [Symbol.iterator](): Iterator<object> {
+    return this.#items[Symbol.iterator]()
+  }
+}
+const sealedForOther = (): { bytes: Buffer } => keys.sealerFor(defineChannels({ other: { to: ['billing'] } })).sealSync(CANARY, { channel: 'other', key: null })
 
 describe('sealed producer', () => {
   it('keeps the types of the caller', () => {
@@ -112,6 +133,83 @@ describe('sealed producer', () => {
     await producer.sendBatch({ topicMessages: [{ topc: 'orders', messages: [{ value: CANARY }] }] } as never)
     expect(inner.calls).toEqual(['send', 'send', 'sendBatch'])
     expect(inner.bytes).not.toContain(CANARY)
+  })
+
+  it.each<[string, (list: object) => object]>([
+    ['send', (messages) => ({ topic: 'orders', messages })],
+    ['sendBatch', (messages) => ({ topicMessages: [{ topic: 'orders', messages }] })],
+    ['sendBatch', (messages) => ({ topicMessages: new ListLike({ topic: 'orders', messages }) })],
+  ])('%s: a list that is no array, but would pass for one in the client, is refused', async (method, wrapped) => {
+    const call = method === 'send' ? producer.send(wrapped(new ListLike({ value: CANARY })) as TopicRecords) : producer.sendBatch(wrapped(new ListLike({ value: CANARY })))
+    const error = await rejection(call)
+    expect(error).toMatchObject({ code: 'ERR_SEALBUS_INVALID_OPTION' })
+    expect(inspect(error, { depth: Infinity })).not.toContain(CANARY)
+    expect(inner.calls).toEqual([])
+  })
+
+  it('sends that wait behind others wait no longer than one does', async () => {
+    const start = Date.now()
+    const sends = Array.from({ length: 5 }, () => rejection(producer.send({ topic: 'other', messages: [{ value: 'x' }] })))
+    for (const error of await Promise.all(sends)) expect(error).toMatchObject({ code: 'ERR_SEALBUS_KEYS_NOT_READY' })
+    expect(Date.now() - start).toBeLessThan(500)
+    expect(inner.calls).toEqual([])
+  })
+
+  it('a directory that does not heed the signal is not waited for longer', async () => {
+    const deaf = sealProducer(inner, { sealer: { ...keys.sealer, ready: () => new Promise(() => {}) }, keyWaitMs: 50 })
+    expect(await rejection(deaf.send({ topic: 'other', messages: [{ value: 'x' }] }))).toMatchObject({ code: 'ERR_SEALBUS_KEYS_NOT_READY' })
+  })
+
+  it('the reason of the directory is passed on when it comes in time', async () => {
+    const reason = new SealbusError('ERR_SEALBUS_DIRECTORY_UNAVAILABLE', 'down')
+    const failing = sealProducer(inner, { sealer: { ...keys.sealer, ready: () => Promise.reject(reason) } })
+    expect(await rejection(failing.send({ topic: 'other', messages: [{ value: 'x' }] }))).toBe(reason)
+  })
+
+  it('disconnect() reaches the client at once, and ends the waits: in transactions too', async () => {
+    const slow = sealProducer(inner, { sealer: keys.sealer, keyWaitMs: 60_000 })
+    const transaction = await slow.transaction()
+    const waiting = [slow, transaction].map((each) => rejection(each.send({ topic: 'other', messages: [{ value: 'x' }] })))
+    const disconnected = slow.disconnect()
+    expect(inner.calls).toEqual(['disconnect'])
+    await disconnected
+    for (const error of await Promise.all(waiting)) expect(error).toMatchObject({ code: 'ERR_SEALBUS_KEYS_NOT_READY' })
+    keys.arrive()
+    await slow.send({ topic: 'other', messages: [{ value: 'after connecting again' }] })
+    expect(inner.calls).toEqual(['disconnect', 'send'])
+  })
+
+  it('a batch over two topics is behind what waits on each of them, and what comes later is behind the batch', async () => {
+    const sends = [
+      producer.send({ topic: 'other', messages: [{ value: '1' }] }),
+      producer.sendBatch({ topicMessages: [{ topic: 'other', messages: [{ value: '2' }] }, { topic: 'orders', messages: [{ value: '3' }] }] }),
+      producer.send({ topic: 'orders', messages: [{ value: '4' }] }),
+    ]
+    expect(inner.calls).toEqual([])
+    keys.arrive()
+    await Promise.all(sends)
+    expect(inner.calls).toEqual(['send', 'sendBatch', 'send'])
+    expect(inner.sent.map(({ topic }) => topic)).toEqual(['other', 'other', 'orders', 'orders'])
+  })
+
+  it('an opened envelope needs no key of the directory to be passed on', async () => {
+    const { bytes } = sealedForOther()
+    const { envelope } = keys.opener.openSync(bytes, { channel: 'other', key: null })
+    await producer.send({ topic: 'other', messages: [{ value: envelope }] })
+    expect(inner.sent[0]?.messages[0]?.value).toBe(envelope)
+  })
+
+  it('a content type cannot be bound: the header changes on the way', async () => {
+    const binding = defineChannels({ orders: { to: ['billing'], bind: { headers: ['Content-Type'] } } })
+    const bound = sealProducer(inner, { sealer: keys.sealerFor(binding) })
+    expect(await rejection(bound.send({ topic: 'orders', messages: [{ value: 'x', headers: { 'Content-Type': 'text/plain' } }] }))).toMatchObject({ code: 'ERR_SEALBUS_INVALID_OPTION' })
+  })
+
+  it('a bound header may be a Uint8Array, as any other', async () => {
+    const binding = defineChannels({ orders: { to: ['billing'], bind: { headers: ['tenant'] } } })
+    const bound = sealProducer(inner, { sealer: keys.sealerFor(binding) })
+    await bound.send({ topic: 'orders', messages: [{ value: 'x', headers: { tenant: new Uint8Array([65]) } }] })
+    expect(inner.sent[0]?.messages[0]?.headers?.['tenant']).toEqual(Buffer.from('A'))
   })
 
   it('pitfall 6: transactions are wrapped too, and plaintext channels alone pass as they are', async () => {

@@ -7,6 +7,8 @@ export const channels: Channels = defineChannels({ orders: { to: ['billing'], ma
 export interface Keys {
   readonly sealer: Sealer
   readonly opener: Opener
+  /** A sealer with other channels, whose recipients are the same. */
+  sealerFor(channels: Channels): Sealer
   /** The recipient `late` has its key in memory only after this. */
   arrive(): void
 }
@@ -28,6 +30,7 @@ export async function makeKeys(): Promise<Keys> {
   return {
     sealer: createSealer({ directory, channels }),
     opener: createOpener({ name: 'billing', identities, channels }),
+    sealerFor: (others) => createSealer({ directory, channels: others }),
     arrive(): void {
       arrived = true
       arrival.resolve()
@@ -61,6 +64,9 @@ export class FakeProducer {
   async connect(): Promise<this> {
     return this
   }
+  async disconnect(): Promise<void> {
+    this.calls.push('disconnect')
+  }
   get bytes(): string {
     return JSON.stringify(this.sent, (_key, value: unknown) => (Buffer.isBuffer(value) ? value.toString('latin1') : value)) + this.sent.flatMap((each) => (Array.isArray(each.messages) ? each.messages : []).map(({ value }) => String(value))).join('\n')
   }
@@ -70,7 +76,8 @@ export class FakeProducer {
 export class FakeConsumer {
   readonly log: DeliveredRecord[]
   readonly paused = new Set<string>()
-  readonly events: Record<string, string> = {}
+  readonly events: Record<string, string> = { GROUP_JOIN: 'consumer.group_join', STOP: 'consumer.stop' }
+  readonly #listeners = new Map<string, (event: unknown) => void>()
   committed = 0
   config: RunConfig | undefined
   #position = 0
@@ -81,7 +88,16 @@ export class FakeConsumer {
     this.log = log
   }
 
+  on(event: string, listener: (event: unknown) => void): void {
+    this.#listeners.set(event, listener)
+  }
+  /** As the client's own instrumentation does. */
+  emit(name: string, payload: object = {}): void {
+    this.#listeners.get(this.events[name] ?? '')?.({ payload })
+  }
+
   async run(config: RunConfig): Promise<void> {
+    if (this.#running) return
     this.config = config
     this.#running = true
     this.#loop = this.#fetch()
@@ -111,12 +127,12 @@ export class FakeConsumer {
   }
 
   pause(topicPartitions: readonly TopicPartitions[]): void {
-    for (const { topic, partitions = [] } of topicPartitions) for (const partition of partitions) this.paused.add(`${topic}/${partition}`)
+    for (const { topic, partitions = [0] } of topicPartitions) for (const partition of partitions) this.paused.add(`${topic}/${partition}`)
   }
   resume(topicPartitions: readonly TopicPartitions[]): void {
-    for (const { topic, partitions = [] } of topicPartitions) for (const partition of partitions) this.paused.delete(`${topic}/${partition}`)
+    for (const { topic, partitions = [0] } of topicPartitions) for (const partition of partitions) this.paused.delete(`${topic}/${partition}`)
   }
-  seek({ offset }: { offset: string }): void {
+  seek({ offset }: { topic: string; partition: number; offset: string }): void {
     this.#position = Number(offset)
   }
   async stop(): Promise<void> {

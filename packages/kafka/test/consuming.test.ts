@@ -1,0 +1,142 @@
+import { SealbusError } from '@sealbus/core'
+import { describe, expect, it, vi } from 'vitest'
+import type { BatchPayload, DeliveredRecord, InnerConsumer, RunConfig } from '../src/client-shape.ts'
+import { toEachBatch } from '../src/consuming.ts'
+import { createHolds, type Holds } from '../src/holds.ts'
+import type { Opening } from '../src/opening.ts'
+import { record } from './support/fakes.ts'
+import { makePayload } from './support/payload.ts'
+
+type Outcome = 'passed' | 'halted' | 'message'
+const consumer: InnerConsumer = { run: async () => {}, pause: () => {}, resume: () => {}, seek: () => {}, stop: async () => {}, disconnect: async () => {} }
+
+/** A consumer whose records open as the list says, by offset; those beyond it are messages. */
+function withOutcomes(outcomes: readonly Outcome[], config: RunConfig, opening?: (offset: string) => Promise<unknown>): { eachBatch: (payload: BatchPayload) => Promise<void>; holds: Holds; resolved: string[]; abort: AbortController } {
+  const [holds, abort, resolved] = [createHolds(consumer), new AbortController(), [] as string[]]
+  const open = async (_place: object, message: DeliveredRecord): Promise<Opening> => {
+    await opening?.(message.offset)
+    const outcome = outcomes[Number(message.offset)] ?? 'message'
+    return outcome === 'message' ? { message } : outcome
+  }
+  return { eachBatch: toEachBatch({ config, open, holds, signal: abort.signal, onResolved: (_place, offset) => void resolved.push(offset) }), holds, resolved, abort }
+}
+const records = (count: number): DeliveredRecord[] => Array.from({ length: count }, (_, index) => record(index, Buffer.from(`${index}`)))
+
+describe('eachBatch', () => {
+  it.each<[Outcome[], string[], string]>([
+    [['message', 'message', 'message'], ['0', '1', '2'], '2'],
+    [['message', 'message', 'halted'], ['0', '1'], '1'],
+    [['message', 'passed', 'halted'], ['0'], '1'],
+    [['passed', 'passed', 'halted'], [], '1'],
+    [['passed', 'passed', 'passed'], [], '2'],
+    [['passed', 'message', 'passed'], ['1'], '2'],
+  ])('%j: the handler gets %j, and the place moves past %s', async (outcomes, handled, end) => {
+    const eachBatch = vi.fn<(payload: BatchPayload) => Promise<void>>(async () => {})
+    const payload = makePayload(records(3))
+    const { resolved } = await run(outcomes, { eachBatch }, payload)
+    expect(eachBatch.mock.calls.flatMap(([{ batch }]) => batch.messages.map(({ offset }) => offset))).toEqual(handled)
+    expect(payload.resolved.at(-1)).toBe(end)
+    expect(resolved).toEqual(payload.resolved)
+  })
+
+  it('a batch whose first message is held: no handler, nothing resolved', async () => {
+    const eachBatch = vi.fn<(payload: BatchPayload) => Promise<void>>(async () => {})
+    const payload = makePayload(records(3))
+    await run(['halted'], { eachBatch }, payload)
+    expect([eachBatch.mock.calls.length, payload.resolved]).toEqual([0, []])
+  })
+
+  it('resolving reaches over what was passed right behind, and never to what is held', async () => {
+    const payload = makePayload(records(5))
+    await run(['message', 'passed', 'message', 'halted'], { eachBatchAutoResolve: false, eachBatch: async ({ resolveOffset }) => {
+      resolveOffset('0')
+      resolveOffset('2')
+      // The client's own batch is to be seen through `rawMessages`: its last message was not handled.
+      resolveOffset('4')
+    } }, payload)
+    expect(payload.resolved).toEqual(['1', '2', '2'])
+  })
+
+  it('a handler that resolves nothing moves the place nowhere', async () => {
+    const payload = makePayload(records(3))
+    await run(['message', 'passed', 'passed'], { eachBatchAutoResolve: false, eachBatch: async () => {} }, payload)
+    expect(payload.resolved).toEqual([])
+  })
+
+  it('resolving each message of a large batch, with parked ones among them, takes no quadratic time', async () => {
+    const payload = makePayload(records(20_000))
+    const outcomes = Array.from({ length: 20_000 }, (_, index): Outcome => (index % 10 === 9 ? 'passed' : 'message'))
+    const start = Date.now()
+    await run(outcomes, { eachBatchAutoResolve: false, eachBatch: async ({ batch, resolveOffset }) => {
+      for (const { offset } of batch.messages) resolveOffset(offset)
+    } }, payload)
+    expect(payload.resolved.at(-1)).toBe('19999')
+    expect(Date.now() - start).toBeLessThan(3_000)
+  })
+
+  it('pitfall 11: heartbeats go on while a batch opens slowly', async () => {
+    const payload = makePayload(records(6))
+    await run([], { eachBatch: async () => {} }, payload, () => new Promise((resolve) => void setTimeout(resolve, 300)))
+    expect(payload.heartbeats).toBeGreaterThanOrEqual(2)
+  })
+
+  it('pitfall 12: a place that was moved while the batch opened is not handled', async () => {
+    const eachBatch = vi.fn<(payload: BatchPayload) => Promise<void>>(async () => {})
+    const payload = makePayload(records(3))
+    await run(['passed'], { eachBatch }, payload, async (offset) => void (payload.stale ||= offset === '1'))
+    expect([eachBatch.mock.calls.length, payload.resolved]).toEqual([0, []])
+  })
+})
+
+describe('eachMessage', () => {
+  it('handles, resolves, and sends a heartbeat for each message, as the client does; commits are its own rules', async () => {
+    const steps: string[] = []
+    const payload = makePayload(records(3))
+    const { eachBatch } = withOutcomes(['message', 'passed', 'message'], { eachMessage: async ({ message }) => void steps.push(`handle ${message.offset}`) })
+    await eachBatch({ ...payload, resolveOffset: (offset) => void steps.push(`resolve ${offset}`), heartbeat: async () => void steps.push('heartbeat'), commitOffsetsIfNecessary: async () => void steps.push('commit if due') })
+    expect(steps).toEqual(['handle 0', 'resolve 0', 'heartbeat', 'commit if due', 'resolve 1', 'heartbeat', 'commit if due', 'handle 2', 'resolve 2', 'heartbeat', 'commit if due'])
+  })
+
+  it('commits nothing for a manual committer', async () => {
+    const payload = makePayload(records(2))
+    const { eachBatch } = withOutcomes([], { autoCommit: false, eachMessage: async () => {} })
+    await eachBatch({ ...payload, commitOffsetsIfNecessary: () => expect.fail('committed') })
+    expect(payload.resolved).toEqual(['0', '1'])
+  })
+
+  it('ends where the handler paused, and keeps its place', async () => {
+    const payload = makePayload(records(3))
+    let resume = (): void => {}
+    const { eachBatch, holds } = withOutcomes([], { eachMessage: async ({ pause }) => {
+      resume = pause()
+    } })
+    await eachBatch(payload)
+    expect(payload.resolved).toEqual(['0'])
+    expect(holds.isPaused({ topic: 'orders', partition: 0 })).toBe(true)
+    resume()
+    expect(holds.isPaused({ topic: 'orders', partition: 0 })).toBe(false)
+  })
+
+  it('a message that opened only after the client stopped is not handled', async () => {
+    const { eachBatch, abort } = withOutcomes([], { eachMessage: () => expect.fail('handled') }, async () => abort.abort())
+    const payload = makePayload(records(2))
+    await eachBatch(payload)
+    expect(payload.resolved).toEqual([])
+  })
+
+  it('a handler that returns no promise is one too, and what it throws goes through as it is', async () => {
+    const thrown = new SealbusError('ERR_SEALBUS_MALFORMED', "the handler's own")
+    const { eachBatch } = withOutcomes([], { eachMessage: (({ message }: { message: DeliveredRecord }) => {
+      if (message.offset === '1') throw thrown
+    }) as unknown as NonNullable<RunConfig['eachMessage']> })
+    const payload = makePayload(records(3))
+    await expect(eachBatch(payload)).rejects.toBe(thrown)
+    expect(payload.resolved).toEqual(['0'])
+  })
+})
+
+async function run(outcomes: readonly Outcome[], config: RunConfig, payload: BatchPayload, opening?: (offset: string) => Promise<unknown>): Promise<{ resolved: string[] }> {
+  const { eachBatch, resolved } = withOutcomes(outcomes, config, opening)
+  await eachBatch(payload)
+  return { resolved }
+}

@@ -1,0 +1,71 @@
+import { Kafka, logLevel, type PartitionerArgs } from 'kafkajs'
+import { beforeEach, describe, expect, expectTypeOf, it } from 'vitest'
+import { openConsumer, sealKafka, type SealKafkaOptions, withPlaintextPartitioner } from '../src/index.ts'
+import { FakeConsumer, FakeProducer, type Keys, makeKeys } from './support/fakes.ts'
+
+let keys: Keys
+beforeEach(async () => {
+  keys = await makeKeys()
+})
+
+class FakeKafka {
+  readonly made: { producer: FakeProducer[]; consumer: FakeConsumer[] } = { producer: [], consumer: [] }
+  producer(_config?: object): FakeProducer {
+    const producer = new FakeProducer()
+    this.made.producer.push(producer)
+    return producer
+  }
+  consumer(_config: { groupId: string }): FakeConsumer {
+    const consumer = new FakeConsumer([])
+    this.made.consumer.push(consumer)
+    return consumer
+  }
+  admin(): object {
+    return { admin: this instanceof FakeKafka }
+  }
+  logger(): FakeKafka {
+    return this
+  }
+}
+const code = (wanted: string): Error => expect.objectContaining({ code: wanted }) as Error
+const make = (options: SealKafkaOptions): FakeKafka => sealKafka(new FakeKafka(), options)
+
+describe('sealed Kafka', () => {
+  it("is of the caller's own type, and so is all that comes out of it", () => {
+    const kafka = sealKafka(new Kafka({ brokers: ['x'], logLevel: logLevel.NOTHING }), { sealer: keys.sealer, opener: keys.opener, onStopped: () => {} })
+    expectTypeOf(kafka).toEqualTypeOf<Kafka>()
+    expect(kafka).toBeInstanceOf(Kafka)
+    const consumer = new Kafka({ brokers: ['x'], logLevel: logLevel.NOTHING }).consumer({ groupId: 'billing' })
+    expectTypeOf(openConsumer(consumer, { opener: keys.opener, groupId: 'billing', onStopped: () => {} })).toEqualTypeOf<typeof consumer>()
+    const createPartitioner = withPlaintextPartitioner(() => ({ message }: PartitionerArgs) => String(message.value).length % 2)
+    expectTypeOf(createPartitioner).returns.toEqualTypeOf<(args: PartitionerArgs) => number>()
+    kafka.producer({ createPartitioner, allowAutoTopicCreation: false })
+  })
+
+  it('makes wrapped producers and consumers, and nothing plain for want of a sealer or an opener', () => {
+    const sealing = make({ sealer: keys.sealer })
+    expect(() => sealKafka(sealing, { sealer: keys.sealer })).toThrow(code('ERR_SEALBUS_ALREADY_WRAPPED'))
+    expect(sealing.producer()).not.toBe(sealing.made.producer[0])
+    expect(() => sealing.consumer({ groupId: 'billing' })).toThrow(code('ERR_SEALBUS_INVALID_OPTION'))
+    const opening = make({ opener: keys.opener, onStopped: () => {} })
+    expect(() => opening.producer()).toThrow(code('ERR_SEALBUS_INVALID_OPTION'))
+    expect(opening.made.producer).toEqual([])
+    expect(() => openConsumer(opening.consumer({ groupId: 'billing' }), { opener: keys.opener, groupId: 'billing', onStopped: () => {} })).toThrow(code('ERR_SEALBUS_ALREADY_WRAPPED'))
+  })
+
+  it('delegates the rest to the client itself, and never hands the client out', () => {
+    const kafka = make({ sealer: keys.sealer })
+    expect(kafka.admin()).toEqual({ admin: true })
+    expect(kafka.logger()).toBe(kafka)
+  })
+
+  it('refuses at construction what would fail later', () => {
+    expect(() => make({})).toThrow(code('ERR_SEALBUS_INVALID_OPTION'))
+    expect(() => make({ opener: keys.opener })).toThrow(/onStopped/)
+    const producer = make({ sealer: keys.sealer }).producer()
+    // A sealed producer would seal the copies again: they could not be read by anyone who redrives them.
+    expect(() => make({ opener: keys.opener, park: { topic: 'parked', producer } })).toThrow(code('ERR_SEALBUS_INVALID_OPTION'))
+    expect(() => make({ opener: keys.opener, park: { topic: '', producer: new FakeProducer() } })).toThrow(code('ERR_SEALBUS_INVALID_OPTION'))
+    expect(() => make({ sealer: keys.sealer }).consumer({ groupId: '' })).toThrow(code('ERR_SEALBUS_INVALID_OPTION'))
+  })
+})

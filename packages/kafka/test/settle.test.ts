@@ -1,0 +1,158 @@
+import { type Opener, SealbusError, type SealbusErrorCode } from '@sealbus/core'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
+import type { InnerConsumer, Place } from '../src/client-shape.ts'
+import { createHolds, type Holds } from '../src/holds.ts'
+import { createOpening, type OpenRecord } from '../src/opening.ts'
+import { createParking, type ParkedMessage, type Parking } from '../src/parking.ts'
+import { createSettler, type StoppedMessage } from '../src/settle.ts'
+import type { Turn } from '../src/turn.ts'
+import { FakeProducer, type Keys, makeKeys, record } from './support/fakes.ts'
+
+const place: Place = { topic: 'orders', partition: 0 }
+const bad = record(5, Buffer.from('{"protected":"'), { key: Buffer.from('k'), headers: { mark: Buffer.from('kept') } })
+
+let keys: Keys
+let holds: Holds
+let producer: FakeProducer
+let parking: Parking
+let parked: ParkedMessage[]
+let stopped: StoppedMessage[]
+let turn: Turn & { over: boolean }
+beforeEach(async () => {
+  keys = await makeKeys()
+  const inner: InnerConsumer = { run: async () => {}, pause: () => {}, resume: () => {}, seek: () => {}, stop: async () => {}, disconnect: async () => {} }
+  holds = createHolds(inner)
+  producer = new FakeProducer()
+  parked = []
+  stopped = []
+  parking = createParking({ topic: 'parked', producer }, 'billing', (message) => void parked.push(message))
+  turn = { over: false, signal: new AbortController().signal, ended: () => turn.over }
+})
+const opening = (opener: Partial<Opener>, options: { park?: boolean; stopAfterMs?: number } = {}): OpenRecord =>
+  createOpening({ ...keys.opener, ...opener }, holds, createSettler({
+    holds,
+    dispositions: { ...(options.stopAfterMs !== undefined && { unavailable: { stopAfterMs: options.stopAfterMs } }) },
+    parking: options.park === false ? undefined : parking,
+    onStopped: (message) => void stopped.push(message),
+  }))
+const failing = (code: SealbusErrorCode): Partial<Opener> => ({ open: () => Promise.reject(new SealbusError(code, 'why')) })
+const never: Partial<Opener> = { open: () => new Promise(() => {}) }
+
+describe('park', () => {
+  it('sends the message as it came, with its reason, to all in-sync replicas', async () => {
+    const sent = vi.spyOn(producer, 'send')
+    expect(await opening({})(place, bad, turn)).toBe('passed')
+    expect(sent.mock.calls[0]?.[0]).toEqual({
+      topic: 'parked',
+      acks: -1,
+      messages: [{
+        key: bad.key,
+        value: bad.value,
+        headers: {
+          mark: Buffer.from('kept'),
+          'sealbus-park-id': 'billing/orders/0/5',
+          'sealbus-park-code': 'ERR_SEALBUS_MALFORMED',
+          'sealbus-park-by': 'billing',
+          'sealbus-park-origin': 'orders/0/5',
+          'sealbus-park-time': expect.stringMatching(/^\d{4}-.*Z$/) as unknown,
+        },
+      }],
+    })
+    expect(parked).toEqual([{ ...place, offset: '5', code: 'ERR_SEALBUS_MALFORMED', id: 'billing/orders/0/5' }])
+  })
+
+  it('a slow parking place holds up its own partition only, and gets one copy', async () => {
+    const acknowledged = Promise.withResolvers<void>()
+    const send = producer.send.bind(producer)
+    producer.send = async (given) => {
+      await acknowledged.promise
+      return send(given)
+    }
+    const open = opening({})
+    const start = Date.now()
+    expect(await open(place, bad, turn)).toBe('halted')
+    expect(Date.now() - start).toBeLessThan(1_000)
+    expect(holds.isPaused(place)).toBe(true)
+    expect(parked).toEqual([])
+    acknowledged.resolve()
+    await expect.poll(() => holds.isPaused(place)).toBe(false)
+    expect(await open(place, bad, turn)).toBe('passed')
+    expect([producer.calls, parked.length, holds.list()]).toEqual([['send'], 1, []])
+  })
+
+  it('a batch that comes again is not copied again, until its place moved past the message', async () => {
+    const open = opening({})
+    for (let time = 0; time < 3; time++) expect(await open(place, bad, turn)).toBe('passed')
+    expect([producer.calls.length, parked.length]).toEqual([1, 1])
+    parking.forget(place, '4')
+    await open(place, bad, turn)
+    expect(producer.calls).toHaveLength(1)
+    parking.forget(place, '5')
+    await open(place, bad, turn)
+    parking.forget(place)
+    await open(place, bad, turn)
+    parking.forgetAll()
+    await open(place, bad, turn)
+    expect(producer.calls).toHaveLength(4)
+  })
+
+  it('a copy that fails is tried again after a while', async () => {
+    const send = vi.spyOn(producer, 'send').mockRejectedValueOnce(Object.assign(new TypeError('raw'), { retriable: false }))
+    const open = opening({})
+    expect(await open(place, bad, turn)).toBe('halted')
+    expect(holds.list()).toMatchObject([{ offset: '5', state: 'holding' }])
+    await expect.poll(() => holds.isPaused(place)).toBe(false)
+    expect(await open(place, bad, turn)).toBe('passed')
+    expect([send.mock.calls.length, parked.length]).toEqual([2, 1])
+  })
+
+  it('a consumer that reads its own parking place stops there, instead of parking for ever', async () => {
+    const looped = { topic: 'parked', partition: 0 }
+    expect(await opening({ channels: { ...keys.opener.channels, at: () => keys.opener.channels.get('orders') } })(looped, bad, turn)).toBe('halted')
+    expect(stopped).toMatchObject([{ topic: 'parked', offset: '5' }])
+    expect(producer.calls).toEqual([])
+  })
+})
+
+describe('hold and stop', () => {
+  it('a key source that does not answer is waited for beside the batch; where there is an end to that, it stops', async () => {
+    const open = opening(never, { stopAfterMs: 300 })
+    expect(await open(place, bad, turn)).toBe('halted')
+    expect(holds.list()).toMatchObject([{ state: 'holding', code: 'ERR_SEALBUS_KEY_UNAVAILABLE' }])
+    await new Promise((resolve) => void setTimeout(resolve, 310))
+    expect(await open(place, bad, turn)).toBe('halted')
+    expect(stopped).toMatchObject([{ offset: '5', error: { code: 'ERR_SEALBUS_KEY_UNAVAILABLE' } }])
+    expect(holds.list()).toMatchObject([{ state: 'stopped' }])
+  })
+
+  it('many partitions that wait for a slow source do not add up: the others feel less than a second', async () => {
+    const open = opening(never)
+    const start = Date.now()
+    for (let partition = 0; partition < 20; partition++) expect(await open({ topic: 'orders', partition }, bad, turn)).toBe('halted')
+    expect(Date.now() - start).toBeLessThan(1_000)
+  })
+
+  it.each<[string, Partial<Opener>, { park?: boolean }]>([
+    ['a key outage', failing('ERR_SEALBUS_KEY_UNAVAILABLE'), {}],
+    ['a message that stops', failing('ERR_SEALBUS_MALFORMED'), { park: false }],
+    ['a source that does not answer', never, {}],
+  ])('%s, found when the place was moved already, halts nothing', async (_title, opener, options) => {
+    turn.over = true
+    expect(await opening(opener, options)(place, bad, turn)).toBe('halted')
+    expect([holds.list(), stopped, parked]).toEqual([[], [], []])
+  })
+
+  it.each([null, Buffer.from('plain')])('the hold of a message that is gone from the log ends with the next one, whatever it is', async (value) => {
+    holds.hold(place, '4', 'ERR_SEALBUS_KEY_UNAVAILABLE', 10)
+    const accepting: Partial<Opener> = { isPlain: () => true }
+    expect(await opening(accepting)(place, record(6, value), turn)).toEqual({ message: record(6, value) })
+    expect(holds.list()).toEqual([])
+  })
+
+  it("what the opener throws natively becomes a typed error, without the native one's text or cause", async () => {
+    await opening({ open: () => Promise.reject(new TypeError('secret')) }, { park: false })(place, bad, turn)
+    expect(stopped[0]?.error).toBeInstanceOf(SealbusError)
+    expect(`${stopped[0]?.error.stack}${String(stopped[0]?.error.cause)}`).not.toContain('secret')
+    expect(stopped[0]?.error).not.toHaveProperty('retriable')
+  })
+})
