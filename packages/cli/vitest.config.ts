@@ -1,0 +1,7 @@
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  ssr: { resolve: { conditions: ['@sealbus/source', 'module', 'node', 'default'] } },
+  resolve: { conditions: ['@sealbus/source', 'module', 'node', 'default'] },
+  test: { include: ['test/**/*.test.ts'], testTimeout: 20_000 },
+})
