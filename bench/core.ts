@@ -16,6 +16,7 @@ type Contestant = () => unknown
 const ROUNDS = 7
 const PAYLOAD = randomBytes(1_024)
 const HEADER_BYTES = 300
+const DISTINCT = 512
 
 /** Seal and open at 1 KiB beside jose and bare AES-256-GCM, all in one run, in turns of `sliceMs`. */
 export async function benchCore(sliceMs: number): Promise<BenchResult> {
@@ -56,7 +57,13 @@ async function makeContestants(): Promise<{ contestants: Record<string, Contesta
   const perMessage = createSealer({ directory, channels, contentKeys: 'per-message' })
   const opener = createOpener({ name: 'service-0', identities, channels })
   const seal = (channel: string): Buffer => sealer.sealSync(PAYLOAD, { channel }).bytes
-  const [sealedOne, sealedTen] = [seal('one'), seal('ten')]
+  // A session's worth of messages in turn: each is another buffer, IV and id, as a consumer meets them.
+  const turns = (channel: string): (() => Buffer) => {
+    const messages = Array.from({ length: DISTINCT }, () => seal(channel))
+    let next = 0
+    return () => messages[next++ % DISTINCT] ?? PAYLOAD
+  }
+  const [sealedOne, sealedTen] = [turns('one'), turns('ten')]
 
   const joseEncrypt = async (count: number): Promise<GeneralJWE> => {
     const jwe = new GeneralEncrypt(PAYLOAD).setProtectedHeader({ enc: 'A256GCM' })
@@ -76,8 +83,8 @@ async function makeContestants(): Promise<{ contestants: Record<string, Contesta
       'jose encrypt 1': () => joseEncrypt(1),
       'jose encrypt 10': () => joseEncrypt(10),
       'AES-256-GCM decrypt': gcmDecrypt(),
-      'open 1': () => opener.openSync(sealedOne, { channel: 'one' }),
-      'open 10': () => opener.openSync(sealedTen, { channel: 'ten' }),
+      'open 1': () => opener.openSync(sealedOne(), { channel: 'one' }),
+      'open 10': () => opener.openSync(sealedTen(), { channel: 'ten' }),
       'jose decrypt 1': () => joseDecrypt(joseOne),
       'jose decrypt 10': () => joseDecrypt(joseTen),
     },

@@ -37,7 +37,7 @@ process.env['PORT'] = String(billing)
 
 const { fetch } = globalThis
 globalThis.fetch = (input, init) => {
-  const { hostname, pathname } = new URL(String(input))
+  const { hostname, pathname } = new URL(input instanceof Request ? input.url : input)
   const port = { 'billing.example': billing, 'shipping.example': shipping }[hostname]
   return port === undefined ? fetch(input, init) : fetch(`http://127.0.0.1:${port}${pathname}`, init)
 }

@@ -32,7 +32,21 @@ export function createEntryFinder(name: string, identities: IdentityStore, clock
   let refreshing: Promise<void> | undefined
   let failing = false
 
+  /** What was found for entries that come again, with every message of a content key: see `KnownForm`. */
+  const known = new WeakMap<readonly Entry[], { identities: readonly (Identity | Tombstone | undefined)[]; candidates: readonly Candidate[] }>()
+  const named = ({ kid }: Entry): Identity | Tombstone | undefined => (kid === undefined ? undefined : identities.find(kid))
+
   const find = (envelope: Envelope): readonly Candidate[] => {
+    const { entries } = envelope
+    const before = known.get(entries)
+    // State first: every kid must still be answered by the very same object, and none of ours be revoked.
+    if (before && entries.every((entry, index) => named(entry) === before.identities[index]) && before.candidates.every(({ identity }) => identity.state !== 'revoked')) return before.candidates
+    const candidates = check(envelope)
+    if (entries.every(({ kid }) => kid !== undefined)) known.set(entries, { candidates, identities: entries.map(named) })
+    return candidates
+  }
+
+  const check = (envelope: Envelope): readonly Candidate[] => {
     const candidates: Candidate[] = []
     let reason: SealbusError | undefined
     for (const { entry, identity } of ours(envelope)) {
@@ -54,7 +68,7 @@ export function createEntryFinder(name: string, identities: IdentityStore, clock
   function* ours({ entries }: Envelope): Generator<{ entry: Entry; identity: Identity | Tombstone }> {
     for (const entry of entries) {
       if (entry.kid !== undefined) {
-        const identity = identities.find(entry.kid)
+        const identity = named(entry)
         if (identity) yield { entry, identity }
       } else if (entries.length === 1) {
         const fitting = identities.list().filter((identity) => identity.state !== 'revoked' && fits(entry, identity))

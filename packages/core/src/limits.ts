@@ -32,6 +32,8 @@ export const LIMITS = {
   /** The opener's cache of content keys: ten minutes absolute, so that a destroyed key stops working. */
   cachedContentKeys: 1_000,
   cachedContentKeyMs: 600_000,
+  /** Characters of envelope forms that an opener remembers: a thousand of 10 recipients are 3 million, one of 100 with RSA keys is 70,000. */
+  knownFormsSize: 16_777_216,
   /** How long a wrapped key that did not unwrap is remembered, so that garbage does not cost a KMS call each. */
   failedUnwrapMs: 60_000,
   failedUnwraps: 10_000,

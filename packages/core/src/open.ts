@@ -5,10 +5,11 @@ import { decompress } from './compression.ts'
 import { decryptContent } from './content.ts'
 import { type ContentKey, contentKey as createContentKey, createContentKeyCache } from './content-key-cache.ts'
 import { checkContext } from './context.ts'
-import { decodeEnvelope, type Envelope, fullContentType, looksSealed } from './envelope.ts'
+import { type Envelope, fullContentType, looksSealed } from './envelope.ts'
 import { type Candidate, createEntryFinder } from './entry.ts'
 import { SealbusError } from './errors.ts'
 import type { IdentityStore } from './identity.ts'
+import { createKnownForms } from './known-forms.ts'
 import { LIMITS } from './limits.ts'
 import { refused } from './malformed.ts'
 import { type Opened, rememberEnvelope } from './opened.ts'
@@ -62,6 +63,7 @@ export interface OpenerOptions {
 export function createOpener({ name, identities, channels, realm }: OpenerOptions): Opener {
   if (typeof name !== 'string' || name === '') throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', '`name` is this service as a recipient')
   const cache = createContentKeyCache(SYSTEM_CLOCK)
+  const forms = createKnownForms()
   const finder = createEntryFinder(name, identities, SYSTEM_CLOCK)
   const unwrapping = createUnwrapping()
   const counts = new Map<string, { sealed: number; plain: number }>()
@@ -73,7 +75,7 @@ export function createOpener({ name, identities, channels, realm }: OpenerOption
     const channel = channels.get(channelName)
     const bytes = Buffer.isBuffer(given) ? given : Buffer.from(given.buffer, given.byteOffset, given.byteLength)
     if (!looksSealed(bytes)) throw new SealbusError('ERR_SEALBUS_NOT_SEALED', `a message on channel ${JSON.stringify(channelName)} is not sealed`)
-    const envelope = decodeEnvelope(bytes)
+    const envelope = forms.read(bytes)
     if (!envelope.native && !channel.foreign) throw refused('it is no Sealbus message, and its channel does not accept `foreign` ones')
     return { bytes, channel, envelope }
   }
@@ -81,6 +83,7 @@ export function createOpener({ name, identities, channels, realm }: OpenerOption
   const finish = (message: ReturnType<typeof read>, options: OpenOptions, { candidate, contentKey, cached }: Unwrapped, content: Buffer): OpenedMessage => {
     const { bytes, channel, envelope } = message
     if (!cached) cache.add(candidate.digest, candidate.identity, contentKey)
+    forms.remember(bytes, envelope)
     const context = envelope.native?.context
     if (context) checkContext(context, { channel, realm, key: options.key, headers: options.headers })
     const plaintext = context?.compression ? decompress(context.compression, content) : content
@@ -138,6 +141,7 @@ export function createOpener({ name, identities, channels, realm }: OpenerOption
   const close = (): void => {
     closed = true
     cache.clear()
+    forms.clear()
   }
 
   return {

@@ -156,12 +156,12 @@ export function createSealer(options: SealerOptions): Sealer {
       iat: Math.floor(Date.now() / 1_000),
       channel: channel.name,
       to: names,
-      ...(channel.bindKey && message.key !== undefined && message.key !== null && { key: hashRecordKey(message.key) }),
-      ...(message.contentEncoding !== undefined && { contentEncoding: message.contentEncoding }),
-      ...(message.inReplyTo !== undefined && { inReplyTo: message.inReplyTo }),
-      ...(realm !== undefined && { realm }),
-      ...(channel.compress && { compression: channel.compress }),
-      ...(headers && { headers }),
+      key: channel.bindKey && message.key !== undefined && message.key !== null ? hashRecordKey(message.key) : undefined,
+      contentEncoding: message.contentEncoding,
+      inReplyTo: message.inReplyTo,
+      realm,
+      compression: channel.compress,
+      headers,
     })
     const content = channel.compress ? compress(channel.compress, payload) : payload
     const session = sessions.claim(channel.name, keys, content.length)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { decodeBase64url, decodedSize } from '../src/base64url.ts'
+import { decodeBase64url, decodedSize, decodeLatin1Base64url, encodedSize } from '../src/base64url.ts'
 
 describe('base64url', () => {
   it('gives back any bytes, and knows their number before decoding', () => {
@@ -9,6 +9,7 @@ describe('base64url', () => {
         const text = Buffer.from(bytes).toString('base64url')
         expect(decodeBase64url(text)).toEqual(Buffer.from(bytes))
         expect(decodedSize(text)).toBe(bytes.length)
+        expect(encodedSize(bytes.length)).toBe(text.length)
       }),
     )
   })
@@ -38,4 +39,15 @@ describe('base64url', () => {
     ['a character beyond ASCII', 'AAA\u0141'],
     ['a NUL', 'AAAA\u0000'],
   ])('refuses %s', (_title, text) => expect(decodeBase64url(text)).toBeUndefined())
+
+  it('for latin1, takes and refuses the very same texts without encoding again', () => {
+    const damage = fc.record({ at: fc.nat(60), character: fc.oneof(fc.constantFrom('+', '/', '=', '-', '_', ' ', '\n', 'A', '\u0080', '\u00ff'), fc.integer({ max: 255, min: 0 }).map((code) => String.fromCharCode(code))), insert: fc.boolean() })
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40 }), fc.array(damage, { maxLength: 3 }), (bytes, damages) => {
+        const text = damages.reduce((each, { at, character, insert }) => each.slice(0, at) + character + each.slice(insert ? at : at + 1), Buffer.from(bytes).toString('base64url'))
+        expect(decodeLatin1Base64url(text)).toEqual(decodeBase64url(text))
+      }),
+      { numRuns: 20_000 },
+    )
+  })
 })

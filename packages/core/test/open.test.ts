@@ -3,7 +3,8 @@ import { CompactEncrypt, FlattenedEncrypt, GeneralEncrypt } from 'jose'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { type ChannelDeclaration, defineChannels } from '../src/channels.ts'
 import { createOpener, type Opener, type OpenerOptions } from '../src/open.ts'
-import type { Identity } from '../src/identity.ts'
+import type { SealbusError } from '../src/errors.ts'
+import type { Identity, Tombstone } from '../src/identity.ts'
 import { createSealer, type SealerOptions } from '../src/seal.ts'
 import { type KeyKind, testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
 import { codeOf, rejectionOf } from './support/thrown.ts'
@@ -124,6 +125,36 @@ describe('open: whose key', () => {
     current.openSync(bytes, { channel: 'orders' })
     identity.state = 'revoked'
     expect(codeOf(() => current.openSync(bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_KEY_REVOKED')
+  })
+
+  it.each(['general', 'compact'] as const)('what was found for one message of a content key holds for the next only while the identities say the same (%s)', (serialization) => {
+    const channels = defineChannels({ orders: { to: serialization === 'compact' ? ['billing'] : ['billing', 'shipping'] } })
+    const sealer = createSealer({ directory: testDirectory({ billing: billing.recipientKey, shipping: shipping.recipientKey }), channels, serialization })
+    const store: Record<string, Identity | Tombstone> = {}
+    const opener = createOpener({ name: 'billing', channels, identities: { find: (kid) => store[kid], list: () => [] } })
+    const next = (): string => {
+      const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+      try {
+        return opener.openSync(bytes, { channel: 'orders' }).kid
+      } catch (error) {
+        return (error as SealbusError).code
+      }
+    }
+    const unwrap = vi.fn((request: Parameters<Identity['unwrap']>[0]) => billing.identity.unwrap(request))
+    expect(next()).toBe('ERR_SEALBUS_KEY_MISSING')
+    store['billing-1'] = { ...billing.identity, unwrap }
+    expect([next(), next(), next()]).toEqual(['billing-1', 'billing-1', 'billing-1'])
+    expect(unwrap).toHaveBeenCalledTimes(1)
+    store['billing-1'] = { ...billing.identity, unwrap }
+    expect([next(), next()]).toEqual(['billing-1', 'billing-1'])
+    expect(unwrap).toHaveBeenCalledTimes(2)
+    store['billing-1'] = { kid: 'billing-1', destroyed: { at: new Date(0) } }
+    expect([next(), next()]).toEqual(['ERR_SEALBUS_KEY_DESTROYED', 'ERR_SEALBUS_KEY_DESTROYED'])
+    delete store['billing-1']
+    expect(next()).toBe('ERR_SEALBUS_KEY_MISSING')
+    if (serialization === 'compact') return
+    store['shipping-1'] = shipping.identity
+    expect([next(), next()]).toEqual(['shipping-1', 'shipping-1'])
   })
 
   it('unwraps once per content key, and remembers wrapped keys that failed', () => {
