@@ -13,6 +13,7 @@ import { createKnownForms } from './known-forms.ts'
 import { LIMITS } from './limits.ts'
 import { refused } from './malformed.ts'
 import { type Opened, rememberEnvelope } from './opened.ts'
+import type { UnwrapBounds } from './unwrap-pace.ts'
 import { createUnwrapping } from './unwrapping.ts'
 
 /** Where the message was found; compared with what it says of itself. */
@@ -58,14 +59,16 @@ export interface OpenerOptions {
   readonly channels: Channels
   /** Required in, and equal to, every native message where it is set. */
   readonly realm?: string
+  /** Bounds of the calls to identities whose private half is elsewhere: see `UnwrapBounds` for defaults and ranges. */
+  readonly unwrap?: Partial<UnwrapBounds>
 }
 
-export function createOpener({ name, identities, channels, realm }: OpenerOptions): Opener {
+export function createOpener({ name, identities, channels, realm, unwrap }: OpenerOptions): Opener {
   if (typeof name !== 'string' || name === '') throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', '`name` is this service as a recipient')
   const cache = createContentKeyCache(SYSTEM_CLOCK)
   const forms = createKnownForms()
   const finder = createEntryFinder(name, identities, SYSTEM_CLOCK)
-  const unwrapping = createUnwrapping()
+  const unwrapping = createUnwrapping(unwrapBounds(unwrap), SYSTEM_CLOCK)
   const counts = new Map<string, { sealed: number; plain: number }>()
   let closed = false
 
@@ -161,6 +164,17 @@ export function createOpener({ name, identities, channels, realm }: OpenerOption
     close,
     [Symbol.dispose]: close,
   }
+}
+
+function unwrapBounds(given: Partial<UnwrapBounds> = {}): UnwrapBounds {
+  const bound = (name: keyof UnwrapBounds): number => {
+    const value = given[name] ?? LIMITS.unwrap[name]
+    if (!Number.isInteger(value) || value < LIMITS.unwrapFloor[name] || value > LIMITS.unwrapCeiling[name]) {
+      throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `\`unwrap.${name}\` is an integer from ${LIMITS.unwrapFloor[name]} to ${LIMITS.unwrapCeiling[name]}`)
+    }
+    return value
+  }
+  return { timeoutMs: bound('timeoutMs'), concurrency: bound('concurrency'), perSecond: bound('perSecond') }
 }
 
 interface Unwrapped {

@@ -1,9 +1,10 @@
 import { createHmac } from 'node:crypto'
+import { inspect } from 'node:util'
 import { CompactEncrypt, FlattenedEncrypt, GeneralEncrypt } from 'jose'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { type ChannelDeclaration, defineChannels } from '../src/channels.ts'
 import { createOpener, type Opener, type OpenerOptions } from '../src/open.ts'
-import type { SealbusError } from '../src/errors.ts'
+import { SealbusError } from '../src/errors.ts'
 import type { Identity, Tombstone } from '../src/identity.ts'
 import { createSealer, type SealerOptions } from '../src/seal.ts'
 import { type KeyKind, testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
@@ -218,6 +219,41 @@ describe('open: a private half elsewhere', () => {
     const error: unknown = await opener.open(bytes, { channel: 'orders' }).catch((reason: unknown) => reason)
     expect(error).toMatchObject({ code: 'ERR_SEALBUS_KEY_UNAVAILABLE', transient: true })
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error)) + String(error)).not.toContain('secret-token')
+  })
+
+  it.each([
+    ['rejects', async (): Promise<never> => Promise.reject(new SealbusError('ERR_SEALBUS_KEY_FORBIDDEN', 'token-123'))],
+    ['throws', (): never => {
+      throw new SealbusError('ERR_SEALBUS_KEY_FORBIDDEN', 'token-123')
+    }],
+  ])('a refusal is its own code, in our words, when it %s', async (_title, unwrap) => {
+    const { bytes } = pair().sealer.sealSync('x', { channel: 'orders' })
+    const error: unknown = await remote(unwrap).open(bytes, { channel: 'orders' }).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'ERR_SEALBUS_KEY_FORBIDDEN', transient: false })
+    expect(inspect(error)).not.toContain('token-123')
+  })
+
+  it('is asked by no more than `concurrency` at a time; who waits too long is told of an outage, and loses nothing', async () => {
+    let [under, most, answering] = [0, 0, false]
+    const unwrap = async (request: Parameters<Identity['unwrap']>[0]): Promise<Buffer | null> => {
+      most = Math.max(most, ++under)
+      if (!answering) await new Promise((resolve) => request.signal?.addEventListener('abort', resolve))
+      under--
+      return billing.identity.unwrap(request)
+    }
+    const opener = createOpener({ name: 'billing', identities: testIdentities({ ...billing.identity, unwrap }), channels: pair().opener.channels, unwrap: { concurrency: 3, timeoutMs: 100 } })
+    const { sealer } = pair(ORDERS, { contentKeys: 'per-message' })
+    const messages = Array.from({ length: 10 }, (_, index) => sealer.sealSync(`${index}`, { channel: 'orders' }).bytes)
+    const openAll = (): Promise<string[]> => Promise.all(messages.map((bytes) => opener.open(bytes, { channel: 'orders' }).then(({ plaintext }) => plaintext.toString(), (error: SealbusError) => error.code)))
+    expect(await openAll()).toEqual(messages.map(() => 'ERR_SEALBUS_KEY_UNAVAILABLE'))
+    expect(most).toBe(3)
+    answering = true
+    expect(await openAll()).toEqual(messages.map((_, index) => `${index}`))
+    expect(most).toBe(3)
+  })
+
+  it.each([{ concurrency: 0 }, { timeoutMs: 99 }, { perSecond: 10_001 }, { concurrency: 1.5 }])('bounds out of range are refused: %o', (unwrap) => {
+    expect(codeOf(() => createOpener({ name: 'billing', identities: testIdentities(), channels: pair().opener.channels, unwrap }))).toBe('ERR_SEALBUS_INVALID_OPTION')
   })
 
   it('a caller that aborts leaves the wait', async () => {
