@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { tracingChannel } from 'node:diagnostics_channel'
 import { GeneralEncrypt, type GeneralJWE, generalDecrypt } from 'jose'
 import { gcmDecrypt, gcmEncrypt } from './gcm.ts'
 import { awsPeer, confluentPeer } from './peers.ts'
@@ -45,6 +46,7 @@ export async function benchCore(sliceMs: number): Promise<BenchResult> {
       open_vs_gcm_1k: at('1 KiB', 'open 1', 'AES-256-GCM decrypt'),
       open_vs_gcm_64k: at('64 KiB', 'open 1', 'AES-256-GCM decrypt'),
       open_vs_gcm_1m: at('1 MiB', 'open 1', 'AES-256-GCM decrypt'),
+      tracing_cost_vs_seal1: at('1 KiB', 'seal 1', 'tracing check'),
       permessage_vs_jose: at('1 KiB', 'seal 1 per message', 'jose encrypt 1'),
     },
     addedBytes: Object.fromEntries(RECIPIENTS.map((count) => [count, setting.sealer.sealSync(payload, { channel: `to-${count}` }).bytes.length - payload.length])),
@@ -62,6 +64,9 @@ async function contestantsOf(setting: Setting, size: number): Promise<Record<str
     let next = 0
     contestants[`open ${count}`] = () => opener(count).openSync(messages[next++ % messages.length] ?? payload, { channel })
   }
+  // What tracing costs while nobody listens.
+  const tracing = tracingChannel('sealbus:seal')
+  contestants['tracing check'] = () => tracing.hasSubscribers
   contestants['seal 1 per message'] = () => perMessage.sealSync(payload, { channel: 'to-1' })
   for (const count of RECIPIENTS.filter((each) => each <= 10)) {
     contestants[`jose encrypt ${count}`] = () => joseEncrypt(payload, recipients(count))

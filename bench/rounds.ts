@@ -38,4 +38,4 @@ export const medianRate = (rounds: readonly Rates[], name: string): number => Ma
 
 /** Rates divided, round by round, and the median of that: machines drift, neighbours in time do not. */
 export const ratio = (rounds: readonly Rates[], a: string, b: string): number =>
-  Math.round(100 * median(rounds.map((rates) => (rates[a] ?? 0) / (rates[b] ?? 1)))) / 100
+  Number(median(rounds.map((rates) => (rates[a] ?? 0) / (rates[b] ?? 1))).toPrecision(3))

@@ -13,6 +13,7 @@ import { createKnownForms } from './known-forms.ts'
 import { LIMITS } from './limits.ts'
 import { refused } from './malformed.ts'
 import { type Opened, rememberEnvelope } from './opened.ts'
+import { type OpenTrace, traced, TRACES } from './tracing.ts'
 import type { UnwrapBounds } from './unwrap-pace.ts'
 import { createUnwrapping } from './unwrapping.ts'
 
@@ -119,7 +120,7 @@ export function createOpener({ name, identities, channels, realm, unwrap }: Open
     return { candidate, contentKey: randomContentKey(candidate), cached: true }
   }
 
-  const openSync = (given: Uint8Array, options: OpenOptions): OpenedMessage => {
+  const openNow = (given: Uint8Array, options: OpenOptions): OpenedMessage => {
     const message = read(given, options)
     for (const candidate of finder.find(message.envelope)) {
       const unwrapped = withoutUnwrap(candidate) ?? afterUnwrap(candidate, unwrapping.now(candidate))
@@ -129,7 +130,7 @@ export function createOpener({ name, identities, channels, realm, unwrap }: Open
     throw decryptFailed()
   }
 
-  const open: Opener['open'] = async (given, options) => {
+  const openLater: Opener['open'] = async (given, options) => {
     const message = read(given, options)
     const { signal } = options
     for (const candidate of await finder.findAfterRefresh(message.envelope)) {
@@ -140,6 +141,12 @@ export function createOpener({ name, identities, channels, realm, unwrap }: Open
     }
     throw decryptFailed()
   }
+
+  const openSync: Opener['openSync'] = (bytes, options) =>
+    TRACES.open.hasSubscribers ? traced(TRACES.open, { channel: options.channel, envelopeBytes: bytes.length }, () => openNow(bytes, options), openedFacts) : openNow(bytes, options)
+
+  const open: Opener['open'] = (bytes, options) =>
+    TRACES.open.hasSubscribers ? traced(TRACES.open, { channel: options.channel, envelopeBytes: bytes.length }, () => openLater(bytes, options), openedFacts) : openLater(bytes, options)
 
   const close = (): void => {
     closed = true
@@ -165,6 +172,8 @@ export function createOpener({ name, identities, channels, realm, unwrap }: Open
     [Symbol.dispose]: close,
   }
 }
+
+const openedFacts = ({ plaintext, id, kid }: OpenedMessage): Partial<OpenTrace> => ({ payloadBytes: plaintext.length, id, kid })
 
 function unwrapBounds(given: Partial<UnwrapBounds> = {}): UnwrapBounds {
   const bound = (name: keyof UnwrapBounds): number => {

@@ -12,6 +12,7 @@ import { LIMITS } from './limits.ts'
 import { openedEnvelope } from './opened.ts'
 import { createRandomSource } from './random.ts'
 import type { RecipientDirectory, RecipientKey } from './recipient.ts'
+import { traced, TRACES } from './tracing.ts'
 
 /** Facts about the message to seal. */
 export interface SealOptions {
@@ -126,7 +127,7 @@ export function createSealer(options: SealerOptions): Sealer {
     await Promise.all([...new Set(names)].map((name) => directory.resolve(name, signal && { signal })))
   }
 
-  const sealSync = (plaintext: Uint8Array | string, message: SealOptions): SealedMessage => {
+  const sealNow = (plaintext: Uint8Array | string, message: SealOptions): SealedMessage => {
     const channel = sealedChannel(message.channel)
     const payload = typeof plaintext === 'string' ? Buffer.from(plaintext) : asBuffer(plaintext)
     const passed = passThrough(plaintext, payload, channel)
@@ -170,6 +171,11 @@ export function createSealer(options: SealerOptions): Sealer {
     const iv = random.take(row.ivSize)
     const { ciphertext, tag } = encryptContent(row, session.key, iv, aad, content)
     return { bytes: encodeEnvelope(session.form, aad, iv, ciphertext, tag), contentType: session.form.contentType, id }
+  }
+
+  const sealSync = (plaintext: Uint8Array | string, message: SealOptions): SealedMessage => {
+    if (!TRACES.seal.hasSubscribers) return sealNow(plaintext, message)
+    return traced(TRACES.seal, { channel: message.channel, payloadBytes: Buffer.byteLength(plaintext) }, () => sealNow(plaintext, message), ({ bytes, id }) => ({ envelopeBytes: bytes.length, id }))
   }
 
   const isReady = (message: SealOptions): boolean => {

@@ -3,6 +3,7 @@ import { type ContentKey, contentKey } from './content-key-cache.ts'
 import type { Candidate } from './entry.ts'
 import type { Clock } from './clock.ts'
 import { isSealbusError, SealbusError } from './errors.ts'
+import { type KeysTrace, traced, TRACES } from './tracing.ts'
 import { createUnwrapPace, type UnwrapBounds } from './unwrap-pace.ts'
 import { isPublicKey } from './wrap.ts'
 
@@ -24,7 +25,10 @@ export function createUnwrapping(bounds: UnwrapBounds, clock: Clock): Unwrapping
   const inFlight = new Map<string, Promise<ContentKey | null>>()
   const pace = createUnwrapPace(bounds, clock)
 
-  const ask = ({ identity, request }: Candidate, signal: AbortSignal): Buffer | null | Promise<Buffer | null> => identity.unwrap({ ...request, signal })
+  const ask = ({ identity, request }: Candidate, signal: AbortSignal): Buffer | null | Promise<Buffer | null> => {
+    const unwrap = (): Buffer | null | Promise<Buffer | null> => identity.unwrap({ ...request, signal })
+    return TRACES.keys.hasSubscribers ? traced(TRACES.keys, { operation: 'unwrap', name: identity.kid }, unwrap, (key): Partial<KeysTrace> => ({ outcome: key ? 'done' : 'failed' })) : unwrap()
+  }
 
   /** Shares one answer among all who wait for the same wrapped key. The place is given back when the time is over, answer or not. */
   const share = (candidate: Candidate, pending: Promise<Buffer | null>, timeout: AbortSignal, leave: () => void): Promise<ContentKey | null> => {
