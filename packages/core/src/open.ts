@@ -1,4 +1,5 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { CONTENT_ENCRYPTIONS, type ContentEncryption, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
 import type { Channel, Channels } from './channels.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
 import { decompress } from './compression.ts'
@@ -60,15 +61,21 @@ export interface OpenerOptions {
   readonly channels: Channels
   /** Required in, and equal to, every native message where it is set. */
   readonly realm?: string
+  /** Which `alg` to take. Default: all of the table, `ECDH-ES+A256KW` and `RSA-OAEP-256`; an option can only narrow it. */
+  readonly keyManagementAlgorithms?: readonly KeyManagementAlgorithm[]
+  /** Which `enc` to take. Default: all of the table, `A256GCM`, `A128GCM` and `A256CBC-HS512`; an option can only narrow it. */
+  readonly contentEncryptionAlgorithms?: readonly ContentEncryption[]
   /** Bounds of the calls to identities whose private half is elsewhere: see `UnwrapBounds` for defaults and ranges. */
   readonly unwrap?: Partial<UnwrapBounds>
 }
 
-export function createOpener({ name, identities, channels, realm, unwrap }: OpenerOptions): Opener {
-  if (typeof name !== 'string' || name === '') throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', '`name` is this service as a recipient')
+export function createOpener({ name, identities, channels, realm, unwrap, keyManagementAlgorithms, contentEncryptionAlgorithms }: OpenerOptions): Opener {
+  if (typeof name !== 'string' || name === '') throw invalid('`name` is this service as a recipient')
+  const algs = narrowed(keyManagementAlgorithms, KEY_MANAGEMENT_ALGORITHMS) ?? raise(invalid(`\`keyManagementAlgorithms\` is a list of ${KEY_MANAGEMENT_ALGORITHMS.join(', ')}`))
+  const encs = narrowed(contentEncryptionAlgorithms, CONTENT_ENCRYPTIONS) ?? raise(invalid(`\`contentEncryptionAlgorithms\` is a list of ${CONTENT_ENCRYPTIONS.join(', ')}`))
   const cache = createContentKeyCache(SYSTEM_CLOCK)
   const forms = createKnownForms()
-  const finder = createEntryFinder(name, identities, SYSTEM_CLOCK)
+  const finder = createEntryFinder(name, identities, algs, SYSTEM_CLOCK)
   const unwrapping = createUnwrapping(unwrapBounds(unwrap), SYSTEM_CLOCK)
   const counts = new Map<string, { sealed: number; plain: number }>()
   let closed = false
@@ -80,6 +87,7 @@ export function createOpener({ name, identities, channels, realm, unwrap }: Open
     const bytes = Buffer.isBuffer(given) ? given : Buffer.from(given.buffer, given.byteOffset, given.byteLength)
     if (!looksSealed(bytes)) throw new SealbusError('ERR_SEALBUS_NOT_SEALED', `a message on channel ${JSON.stringify(channelName)} is not sealed`)
     const envelope = forms.read(bytes)
+    if (!encs.has(envelope.enc.enc)) throw refused('its `enc` is not permitted here')
     if (!envelope.native && !channel.foreign) throw refused('it is no Sealbus message, and its channel does not accept `foreign` ones')
     return { bytes, channel, envelope }
   }
@@ -179,7 +187,7 @@ function unwrapBounds(given: Partial<UnwrapBounds> = {}): UnwrapBounds {
   const bound = (name: keyof UnwrapBounds): number => {
     const value = given[name] ?? LIMITS.unwrap[name]
     if (!Number.isInteger(value) || value < LIMITS.unwrapFloor[name] || value > LIMITS.unwrapCeiling[name]) {
-      throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `\`unwrap.${name}\` is an integer from ${LIMITS.unwrapFloor[name]} to ${LIMITS.unwrapCeiling[name]}`)
+      throw invalid(`\`unwrap.${name}\` is an integer from ${LIMITS.unwrapFloor[name]} to ${LIMITS.unwrapCeiling[name]}`)
     }
     return value
   }
@@ -207,4 +215,8 @@ function randomContentKey({ contentKeySize, request }: Candidate): ContentKey {
 
 /** The one failure for all cryptographic causes. */
 const decryptFailed = (): SealbusError => new SealbusError('ERR_SEALBUS_DECRYPT_FAILED', 'the message cannot be decrypted: it was changed, or not sealed for this key')
+const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', reason)
+const raise = (error: SealbusError): never => {
+  throw error
+}
 const closedError = (): SealbusError => new SealbusError('ERR_SEALBUS_CLOSED', 'the opener is closed')

@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { type ContentEncryption, contentEncryption, DEFAULT_ENC } from './algorithms.ts'
+import { type ContentEncryption, contentEncryption, DEFAULT_ENC, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
 import { type Channel, type Channels, checkRecipients } from './channels.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
 import { compress } from './compression.ts'
@@ -80,6 +80,8 @@ export interface SealerOptions {
   readonly channels: Channels
   /** Content encryption. Default `A256GCM`. */
   readonly enc?: 'A256GCM' | 'A128GCM'
+  /** Which recipients' keys to seal for, by their `alg`. Default: all of the table, `ECDH-ES+A256KW` and `RSA-OAEP-256`; an option can only narrow it. */
+  readonly keyManagementAlgorithms?: readonly KeyManagementAlgorithm[]
   /** `session`: one content key for a bounded run of messages. `per-message`: one each, as RFC 7516 §5.1 has it. Default `session`. */
   readonly contentKeys?: 'session' | 'per-message'
   /** Bounds of a session. Defaults 1,024 messages, 60,000 ms, 256 MiB; ceilings 2^20, 1 h, 64 GiB. */
@@ -95,6 +97,8 @@ export function createSealer(options: SealerOptions): Sealer {
   checkOptions(options)
   const row = contentEncryption(enc)
   if (!row?.seals) throw invalid("`enc` is 'A256GCM' or 'A128GCM'")
+  const algs = narrowed(options.keyManagementAlgorithms, KEY_MANAGEMENT_ALGORITHMS)
+  if (!algs) throw invalid(`\`keyManagementAlgorithms\` is a list of ${KEY_MANAGEMENT_ALGORITHMS.join(', ')}`)
   const bounds = sessionBounds(options.session)
   const random = createRandomSource()
   const sessions = createContentKeys({ row, bounds, perMessage: contentKeys === 'per-message', serialization, clock: SYSTEM_CLOCK })
@@ -117,6 +121,7 @@ export function createSealer(options: SealerOptions): Sealer {
     for (const name of names) {
       const key = directory.peek(name)
       if (!key) return undefined
+      if (!algs.has(key.alg)) throw new SealbusError('ERR_SEALBUS_NO_USABLE_KEY', `the key of recipient ${JSON.stringify(name)} is for ${key.alg}, which this sealer does not permit`)
       keys.push(key)
     }
     keyLists.set(names, keys)

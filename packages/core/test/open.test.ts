@@ -314,6 +314,39 @@ describe('open: what jose seals', () => {
   })
 })
 
+describe('algorithms are narrowed by options, and never widened', () => {
+  const channels = defineChannels({ orders: ORDERS })
+  it('the opener refuses what it does not list, before any private key is asked', () => {
+    const unwrap = vi.fn((request: Parameters<Identity['unwrap']>[0]) => billing.identity.unwrap(request))
+    const opening = (options: Partial<OpenerOptions>, enc: 'A256GCM' | 'A128GCM' = 'A256GCM'): string => {
+      const { sealer: sealing, opener } = pair(ORDERS, { enc }, { identities: testIdentities({ ...billing.identity, unwrap }), ...options })
+      try {
+        return opener.openSync(sealing.sealSync('x', { channel: 'orders' }).bytes, { channel: 'orders' }).plaintext.toString()
+      } catch (error) {
+        return (error as SealbusError).code
+      }
+    }
+    expect(opening({ keyManagementAlgorithms: ['RSA-OAEP-256'] })).toBe('ERR_SEALBUS_REFUSED')
+    expect(opening({ contentEncryptionAlgorithms: ['A256GCM', 'A256CBC-HS512'] }, 'A128GCM')).toBe('ERR_SEALBUS_REFUSED')
+    expect(unwrap).not.toHaveBeenCalled()
+    expect(opening({ keyManagementAlgorithms: ['ECDH-ES+A256KW'], contentEncryptionAlgorithms: ['A128GCM'] }, 'A128GCM')).toBe('x')
+  })
+
+  it('the sealer refuses a recipient whose key is for another', async () => {
+    const rsa = await testKey('RSA', 'rsa-1')
+    const channels = defineChannels({ orders: { to: ['rsa'] } })
+    const sealing = (keyManagementAlgorithms: SealerOptions['keyManagementAlgorithms']): ReturnType<typeof createSealer> => createSealer({ directory: testDirectory({ rsa: rsa.recipientKey }), channels, ...(keyManagementAlgorithms && { keyManagementAlgorithms }) })
+    expect(codeOf(() => sealing(['ECDH-ES+A256KW']).sealSync('x', { channel: 'orders' }))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+    expect(sealing(undefined).sealSync('x', { channel: 'orders' }).bytes.length).toBeGreaterThan(0)
+  })
+
+  it.each([[[]], [['none']], ['ECDH-ES+A256KW'], [['dir']]])('%o is no list of permitted names', (given) => {
+    expect(codeOf(() => createOpener({ name: 'b', identities: testIdentities(), channels, keyManagementAlgorithms: given as never }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+    expect(codeOf(() => createOpener({ name: 'b', identities: testIdentities(), channels, contentEncryptionAlgorithms: given as never }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+    expect(codeOf(() => createSealer({ directory: testDirectory({}), channels, keyManagementAlgorithms: given as never }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+})
+
 describe('open: fails closed', () => {
   it('every bit of the authenticated parts counts', () => {
     const { sealer, opener } = pair()
