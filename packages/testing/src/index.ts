@@ -1,1 +1,5 @@
-export {}
+export { MEMORY_KAFKA_FEATURES } from './features.ts'
+export { createMemoryKafka, type MemoryKafka, type MemoryKafkaOptions } from './memory-kafka/kafka.ts'
+export type { ChangeRecord } from './memory-kafka/broker.ts'
+export type { RecordContents, StoredRecord } from './memory-kafka/record.ts'
+export { NotSimulatedError } from './not-simulated.ts'
