@@ -44,3 +44,50 @@ const kafkaFeatures = {
 export const MEMORY_KAFKA_FEATURES: typeof kafkaFeatures = Object.freeze(kafkaFeatures)
 
 export type MissingInKafka = Missing<typeof MEMORY_KAFKA_FEATURES>
+
+const amqpFeatures = {
+  /** Also `''` and `amq.direct`. */
+  directExchanges: true,
+  fanoutExchanges: true,
+  topicExchanges: true,
+  /** Named by the broker, exclusive and auto-deleted ones included. */
+  queues: true,
+  /** Messages that are returned for want of a queue. */
+  mandatory: true,
+  /** Callbacks, `waitForConfirms`, and the channel's end. */
+  confirms: true,
+  carbonCopies: true,
+  /** For each consumer, and for a channel. */
+  prefetch: true,
+  consume: true,
+  get: true,
+  /** With `allUpTo` and `requeue`; what is requeued goes back to its place, marked as redelivered. */
+  acknowledgements: true,
+  recover: true,
+  /** The broker closes a channel with the code and the words of RabbitMQ. */
+  channelErrors: true,
+
+  headersExchanges: false,
+  /** `bindExchange` and `unbindExchange`. */
+  exchangeBindings: false,
+  /** Alternate exchanges, internal ones, and other arguments of an exchange. */
+  exchangeArguments: false,
+  deadLettering: false,
+  /** Of messages and of queues. */
+  expiry: false,
+  lengthLimits: false,
+  /** Of queues and of consumers. */
+  priorities: false,
+  /** Quorum queues with their delivery limit, and streams. */
+  queueTypes: false,
+  /** Any other argument of a queue, a binding or a consumer. */
+  otherArguments: false,
+  /** What closes the whole connection, such as a consumer tag used twice. */
+  connectionErrors: false,
+  updateSecret: false,
+} as const
+
+/** What `createMemoryAmqp` simulates. What is `false` throws `NotSimulatedError` with its name. amqplib has no transactions. */
+export const MEMORY_AMQP_FEATURES: typeof amqpFeatures = Object.freeze(amqpFeatures)
+
+export type MissingInAmqp = Missing<typeof MEMORY_AMQP_FEATURES>
