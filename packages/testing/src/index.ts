@@ -1,1 +1,10 @@
-export {}
+export { MEMORY_AMQP_FEATURES, MEMORY_KAFKA_FEATURES } from './features.ts'
+export { createMemoryAmqp, type MemoryAmqp, type StoredMessage } from './memory-amqp/amqp.ts'
+export type { ChangeMessage, MessageContents } from './memory-amqp/broker.ts'
+export type { MemoryAmqpChannel, MemoryAmqpConfirmChannel, MemoryAmqpConnection } from './memory-amqp/shape.ts'
+export type { MemoryAdmin } from './memory-kafka/admin.ts'
+export type { ChangeRecord } from './memory-kafka/broker.ts'
+export { createMemoryKafka, type MemoryKafka, type MemoryKafkaOptions } from './memory-kafka/kafka.ts'
+export type { RecordContents, StoredRecord } from './memory-kafka/record.ts'
+export type { MemoryConsumer, MemoryProducer } from './memory-kafka/shape.ts'
+export { NotSimulatedError } from './not-simulated.ts'
