@@ -1,4 +1,6 @@
+export { type FakeAmqpFields, type FakeFacts, type FakeKafkaFields, fakeOpenedAmqp, fakeOpenedKafka } from './fake-opened.ts'
 export { MEMORY_AMQP_FEATURES, MEMORY_KAFKA_FEATURES } from './features.ts'
+export { type JwksServer, startJwksServer } from './jwks-server.ts'
 export { createMemoryAmqp, type MemoryAmqp, type StoredMessage } from './memory-amqp/amqp.ts'
 export type { ChangeMessage, MessageContents } from './memory-amqp/broker.ts'
 export type { MemoryAmqpChannel, MemoryAmqpConfirmChannel, MemoryAmqpConnection } from './memory-amqp/shape.ts'
@@ -8,3 +10,6 @@ export { createMemoryKafka, type MemoryKafka, type MemoryKafkaOptions } from './
 export type { RecordContents, StoredRecord } from './memory-kafka/record.ts'
 export type { MemoryConsumer, MemoryProducer } from './memory-kafka/shape.ts'
 export { NotSimulatedError } from './not-simulated.ts'
+export type { Payload } from './payload.ts'
+export { createTestService, type TestKeyType, type TestService, type TestServiceOptions } from './test-service.ts'
+export { createTestServices, type SealForOptions, type TestServices, type TestServicesOptions } from './test-services.ts'
