@@ -74,7 +74,7 @@ function createTap(client: Pick<Kafka, 'producer' | 'consumer' | 'admin'>): Kafk
       const before = oldest.value
       const after = flipCiphertextBit(before)
       await started().producer.send({ topic, messages: [{ key: oldest.key, value: after, ...(oldest.headers && { headers: oldest.headers }) }] })
-      return { reference: toStored(oldest).reference, before, after, replaced: false, how: 'A Kafka log cannot be changed in place, so he reads a record, flips one bit, and writes the changed copy behind it.' }
+      return { reference: toStored(oldest).reference, before, after, replaced: false, how: 'A Kafka log cannot be changed in place, so the intruder reads the record, flips one bit, and writes the changed copy behind the others.' }
     },
     async remove(topics, groups) {
       await Promise.allSettled(parts ? [parts.consumer.disconnect(), parts.producer.disconnect(), parts.admin.disconnect()] : [])
