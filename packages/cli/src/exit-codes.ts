@@ -1,4 +1,4 @@
-/** What the process ends with; part of the command line's interface. */
+/** What the process ends with; part of the command line's interface. After a signal it is 128 and the signal's number, as shells have it. */
 export const EXIT = {
   ok: 0,
   /** The command ran, and what it checked does not hold. */
@@ -7,6 +7,4 @@ export const EXIT = {
   usage: 2,
   /** A broker cannot be reached. */
   unreachable: 3,
-  /** Ctrl-C, as shells have it: 128 and the signal's number. */
-  interrupted: 130,
 } as const

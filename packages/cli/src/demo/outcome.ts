@@ -1,4 +1,4 @@
-import type { StoredMessage } from './brokers/broker.ts'
+import { PARK_CODE, type StoredMessage } from './brokers/broker.ts'
 import { viewEnvelope } from './envelope-view.ts'
 import { waitUntil } from './patience.ts'
 import { readableMessages } from './plaintext-search.ts'
@@ -19,7 +19,7 @@ export interface Figures {
   readonly sessions: number
   readonly keyFetches: number
   readonly seconds: number
-  readonly ordersPerSecond: number
+  readonly rushOrdersPerSecond: number
   /** Of one order, on average. */
   readonly plainBytes: number
   readonly wireBytes: number
@@ -35,7 +35,7 @@ export interface Outcome {
 export async function examine({ broker, orders, readers, endpoint, signal }: Stage, { tampering, rush, began }: Measured): Promise<Outcome> {
   const { billing, shipping, audit } = readers
   const stored = await broker.stored()
-  await waitUntil(() => audit.refusals.length >= stored.length, signal)
+  await waitUntil(() => audit.refusals.length >= stored.length, { signal })
   const parkedByBilling = await broker.parked('billing')
   const parkedByShipping = await broker.parked('shipping')
   const readable = orders.sent.filter(({ reference }) => !(tampering.replaced && reference === tampering.reference)).map(({ payload }) => payload)
@@ -55,7 +55,7 @@ export async function examine({ broker, orders, readers, endpoint, signal }: Sta
       parkedOnce('Billing', parkedByBilling, tampering.after),
       parkedOnce('Shipping', parkedByShipping, tampering.after),
       {
-        claim: `Audit was given ${number(stored.length)} messages, and could open none.`,
+        claim: `Audit was given all ${number(stored.length)} messages, and could open none.`,
         holds: audit.read.length === 0 && audit.refusals.length === stored.length,
         found: `it opened ${number(audit.read.length)} and was refused ${number(audit.refusals.length)}`,
       },
@@ -67,7 +67,7 @@ export async function examine({ broker, orders, readers, endpoint, signal }: Sta
       sessions: new Set(views.map(({ wrappedKey }) => wrappedKey)).size,
       keyFetches: endpoint.fetches.length,
       seconds: (performance.now() - began) / 1_000,
-      ordersPerSecond: rush.orders / rush.seconds,
+      rushOrdersPerSecond: rush.orders / rush.seconds,
       plainBytes: mean(orders.sent.map(({ payload }) => Buffer.byteLength(payload))),
       wireBytes: mean(stored.map(({ bytes }) => bytes.length)),
     },
@@ -90,7 +90,7 @@ function readOnce({ name, read }: ReadingService, expected: readonly string[]): 
 
 function parkedOnce(service: string, parked: readonly StoredMessage[], changed: Buffer): Check {
   const [copy, ...more] = parked
-  const code = copy?.headers['sealbus-park-code']
+  const code = copy?.headers[PARK_CODE]
   return {
     claim: `${service} parked the changed order, byte for byte, as ERR_SEALBUS_DECRYPT_FAILED.`,
     holds: copy !== undefined && more.length === 0 && copy.bytes.equals(changed) && code === 'ERR_SEALBUS_DECRYPT_FAILED',

@@ -19,7 +19,7 @@ export async function createPrivateKeys(kid: string): Promise<PrivateKeys> {
     set.keys.push({ ...jwk, kid, state })
   }
   make(kid, 'active')
-  const identities = await loadIdentities(set as Parameters<typeof loadIdentities>[0])
+  const identities = await loadIdentities(set)
   const reload = async (): Promise<void> => identities.refresh?.()
   return {
     identities,

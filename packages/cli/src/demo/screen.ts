@@ -18,8 +18,10 @@ export interface Screen {
   heading(text: string): void
   /** A paragraph, wrapped. */
   say(text: string): void
-  /** Rows of cells; a cell has lines. `shares` are the columns' widths in proportion. */
-  table(head: readonly string[], rows: readonly (readonly string[])[], shares: readonly number[]): void
+  /** A paragraph that hangs on a mark. */
+  item(mark: string, text: string): void
+  /** Rows of cells; a cell has lines. `shares` are the columns' widths in proportion. `dense`: no lines between rows. */
+  table(table: { readonly head: readonly string[]; readonly rows: readonly (readonly string[])[]; readonly shares: readonly number[]; readonly dense?: boolean }): void
   /** What `table` gives each column to write in. */
   widths(shares: readonly number[]): number[]
 }
@@ -51,16 +53,20 @@ export function createScreen(stream: NodeJS.WritableStream & Partial<Pick<WriteS
     say(text): void {
       for (const each of wrap(text, columns)) line(each)
     },
-    table(head, rows, shares): void {
+    item(mark, text): void {
+      const indent = stripVTControlCharacters(mark).length + 4
+      for (const [index, each] of wrap(text, columns - indent).entries()) line(index === 0 ? `  ${mark}  ${each}` : `${' '.repeat(indent)}${each}`)
+    },
+    table({ head, rows, shares, dense = false }): void {
       const colWidths = widths(shares).map((width) => width + 2)
-      const table = new Table({ head: head.map((each) => tone('strong', each)), colWidths, wordWrap: true, wrapOnWordBoundary: true, style: { head: [], border: [] } })
+      const table = new Table({ head: head.map((each) => tone('strong', each)), colWidths, wordWrap: true, wrapOnWordBoundary: true, style: { head: [], border: [], compact: dense } })
       table.push(...rows.map((row) => [...row]))
       line(table.toString().split('\n').map((each) => dimBorders(each, tone)).join('\n'))
     },
   }
 }
 
-/** Box drawing in the background, so that the words stand out. */
+/** Box drawing into the background, so that the words stand out. */
 function dimBorders(text: string, tone: Screen['tone']): string {
   return text.replaceAll(/[─│┌┐└┘├┤┬┴┼]+/g, (border) => tone('quiet', border))
 }
@@ -76,9 +82,14 @@ export function wrap(text: string, width: number): string[] {
   return lines
 }
 
-/** Text without blanks into lines of at most `width` characters, at most `most` of them; `…` says that more was there. */
+/** The beginning of a text without blanks, in at most `most` lines of at most `width` characters; `…` says that more was there. */
 export function fold(text: string, width: number, most: number): string[] {
   const room = width * most
   const shown = text.length > room ? `${text.slice(0, room - 1)}…` : text
   return shown.match(new RegExp(`.{1,${width}}`, 'g')) ?? []
+}
+
+/** A code such as ERR_SEALBUS_DECRYPT_FAILED into lines of at most `width` characters, broken behind an underscore. */
+export function foldCode(code: string, width: number): string[] {
+  return wrap(code.replaceAll('_', '_ '), width).map((each) => each.replaceAll(' ', ''))
 }

@@ -27,5 +27,5 @@ export interface Measured {
 /** Waits until billing and shipping have read every order that still is as it was sent. */
 export async function untilRead({ orders, readers: { billing, shipping }, signal }: Stage, { replaced }: Tampering): Promise<void> {
   const due = orders.sent.length - (replaced ? 1 : 0)
-  await waitUntil(() => billing.read.length >= due && shipping.read.length >= due, signal)
+  await waitUntil(() => billing.read.length >= due && shipping.read.length >= due, { signal })
 }

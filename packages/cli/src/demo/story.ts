@@ -31,7 +31,10 @@ const PAUSE_MS = 800
 /** Tells the story from the first key to the summary. The broker is the caller's to close. */
 export async function tellStory({ screen, broker, messages, signal }: StoryOptions): Promise<Outcome> {
   const began = performance.now()
-  screen.say(`${screen.tone('title', 'Sealbus')}  Orders are encrypted before they reach the broker. Only billing and shipping can read them. The broker here is ${broker.title}.`)
+  screen.line(screen.tone('title', 'Sealbus'))
+  screen.line()
+  screen.say('Orders are encrypted before they reach the broker, and only billing and shipping can read them.')
+  screen.say(`The broker is ${broker.title}.`)
   // One declaration, shared by all services: who may read what.
   const channels = defineChannels({ orders: { to: ['billing', 'shipping'], match: broker.destinations } })
   const [billing, shipping, audit] = await Promise.all(READERS.map((name) => createReadingService(name, { channels, notARecipient: name === 'audit' ? 'skip' : 'park' })))

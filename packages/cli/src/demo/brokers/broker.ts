@@ -53,6 +53,9 @@ export interface DemoBroker {
   close(): Promise<void>
 }
 
+/** The header of a parked copy that holds its reason. */
+export const PARK_CODE = 'sealbus-park-code'
+
 /** The services that read; audit is not a recipient. */
 export const READERS = ['billing', 'shipping', 'audit'] as const
 export type ReaderName = (typeof READERS)[number]

@@ -15,7 +15,7 @@ export async function connectKafka(brokers: readonly string[]): Promise<DemoBrok
   // Only here: whoever stays on the broker in the process does not load the client.
   const { Kafka, logLevel, Partitioners } = await import('kafkajs')
   const client = new Kafka({ clientId: 'sealbus-demo', brokers: [...brokers], connectionTimeout: 3_000, logLevel: logLevel.NOTHING, retry: { initialRetryTime: 100, retries: 8 } })
-  const probe = new Kafka({ brokers: [...brokers], connectionTimeout: 3_000, logLevel: logLevel.NOTHING, retry: { retries: 0 } }).admin()
+  const probe = new Kafka({ brokers: [...brokers], connectionTimeout: 3_000, requestTimeout: 5_000, logLevel: logLevel.NOTHING, retry: { retries: 0 } }).admin()
   try {
     await probe.connect()
     await probe.describeCluster()
@@ -74,15 +74,19 @@ function createTap(client: Pick<Kafka, 'producer' | 'consumer' | 'admin'>): Kafk
       const before = oldest.value
       const after = flipCiphertextBit(before)
       await started().producer.send({ topic, messages: [{ key: oldest.key, value: after, ...(oldest.headers && { headers: oldest.headers }) }] })
-      return { reference: toStored(oldest).reference, before, after, replaced: false, how: 'A Kafka log cannot be changed in place, so he reads a record, flips one bit, and writes the changed copy behind it.' }
+      return { reference: toStored(oldest).reference, before, after, replaced: false, how: 'A Kafka log cannot be changed in place, so the intruder reads the record, flips one bit, and writes the changed copy behind the others.' }
     },
     async remove(topics, groups) {
       await Promise.allSettled(parts ? [parts.consumer.disconnect(), parts.producer.disconnect(), parts.admin.disconnect()] : [])
       const admin = client.admin()
       try {
         await admin.connect()
-        // What does not exist any more, or never did, is as gone as it should be.
-        await Promise.allSettled([admin.deleteTopics({ topics: [...topics] }), admin.deleteGroups([...groups, groupId])])
+        // An early end leaves some of them unmade.
+        const [made, { groups: known }] = await Promise.all([admin.listTopics(), admin.listGroups()])
+        const ours = known.map((each) => each.groupId).filter((each) => each === groupId || groups.includes(each))
+        if (ours.length > 0) await admin.deleteGroups(ours)
+        const present = topics.filter((topic) => made.includes(topic))
+        if (present.length > 0) await admin.deleteTopics({ topics: present })
       } finally {
         await admin.disconnect()
       }

@@ -7,7 +7,7 @@ import { createKafkaBroker, toStored } from './kafka-broker.ts'
 export async function connectMemory(): Promise<DemoBroker> {
   const client = createMemoryKafka()
   return createKafkaBroker({
-    title: 'a Kafka inside this process (nothing to install)',
+    title: 'one inside this process: nothing to install',
     client,
     store: {
       start: async () => {},
@@ -19,7 +19,7 @@ export async function connectMemory(): Promise<DemoBroker> {
         const after = flipCiphertextBit(before)
         const stop = client.tamper(topic, ({ value }) => (value?.equals(before) ? { value: after } : undefined))
         stop()
-        return { reference: toStored(oldest).reference, before, after, replaced: true, how: 'The broker is his, so he flips one bit where the order is stored.' }
+        return { reference: toStored(oldest).reference, before, after, replaced: true, how: 'The intruder owns the memory that it is stored in, and flips one bit.' }
       },
       remove: async () => {},
     },

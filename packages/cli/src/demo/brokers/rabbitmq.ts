@@ -85,7 +85,7 @@ function createRabbitBroker(title: string, connection: ChannelModel, raw: Confir
       await raw.waitForConfirms()
       const [first] = changed
       if (!first) throw new Error('there is nothing to tamper with')
-      return { ...first, replaced: true, how: 'He takes it out of the queues, flips one bit, and puts the changed one back.' }
+      return { ...first, replaced: true, how: 'The intruder takes it out of the queues, flips one bit, and puts the changed one back.' }
     },
     async close() {
       await opening.catch(() => {})

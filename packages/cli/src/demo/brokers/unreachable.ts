@@ -12,5 +12,5 @@ function reasonOf(cause: unknown): string {
   if (cause instanceof AggregateError && cause.errors.length > 0) return reasonOf(cause.errors[0])
   const inner = cause.cause
   if (inner instanceof Error) return reasonOf(inner)
-  return (cause.message || cause.name).split('\n', 1)[0] ?? cause.name
+  return (cause.message.replace(/^Connection error: /, '') || cause.name).split('\n', 1)[0] ?? cause.name
 }

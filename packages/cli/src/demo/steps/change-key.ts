@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Tampering } from '../brokers/broker.ts'
+import { waitUntil } from '../patience.ts'
 import { type Stage, untilRead } from '../stage.ts'
 
 /** One order each, while the new key spreads. */
@@ -13,7 +13,7 @@ export async function changeKey(stage: Stage, count: number, tampering: Tamperin
   const began = performance.now()
   const first = orders.sent.length
   const event = (text: string): void => {
-    screen.line(`  ${screen.tone('quiet', `${((performance.now() - began) / 1_000).toFixed(1).padStart(4)} s`)}  ${text}`)
+    screen.item(screen.tone('quiet', `${((performance.now() - began) / 1_000).toFixed(1)} s`), text)
   }
   const old = orders.keyFor('billing')
   const fresh = 'billing-2'
@@ -21,20 +21,22 @@ export async function changeKey(stage: Stage, count: number, tampering: Tamperin
   await orders.send(Math.ceil(count / 4))
   event(`${orders.sent.length - first} more orders, still for ${screen.tone('name', 'billing-1')}`)
   await keys.add(fresh, 'pending')
-  event(`billing has a second private key, ${screen.tone('name', fresh)}: it could open with it already`)
+  event(`billing has a second private key, ${screen.tone('name', fresh)}, before anyone knows of it`)
   await keys.publishOnly(fresh)
-  event(`billing publishes ${screen.tone('name', fresh)}, and keeps billing-1 for what is still on its way`)
+  event(`billing publishes ${screen.tone('name', fresh)}, and keeps billing-1 to open what is on its way`)
 
-  // The first key stays in use until the endpoint is asked again. Half of the orders are left for the new one.
-  for (let left = Math.floor(count / 4); orders.keyFor('billing') === old; left--) {
-    if (left > 0) await orders.send(1)
+  // The old key stays in use until the endpoint is asked again. Half of the orders are left for the new one.
+  const meanwhile = orders.sent.length
+  await waitUntil(async () => {
+    if (orders.sent.length - first < count / 2) await orders.send(1)
     await orders.refreshKeys('billing')
-    if (orders.keyFor('billing') === old) await sleep(PACE_MS, undefined, { signal })
-  }
-  event(`orders has read billing's endpoint again: the next order is for ${screen.tone('name', orders.keyFor('billing') ?? 'nobody')}`)
+    return orders.keyFor('billing') !== old
+  }, { signal, everyMs: PACE_MS })
+  event(`${orders.sent.length - meanwhile} orders later, orders reads billing's endpoint again: the next one is for ${screen.tone('name', orders.keyFor('billing') ?? 'nobody')}`)
   await orders.send(count - (orders.sent.length - first))
   await untilRead(stage, tampering)
-  event(`billing and shipping have read all ${(orders.sent.length - first).toLocaleString('en')} of them`)
+  const openedWith = (kid: string): string => `${readers.billing.read.filter((each) => each.kid === kid).length} with ${screen.tone('name', kid)}`
+  event(`billing has opened all so far: ${openedWith('billing-1')}, ${openedWith(fresh)}`)
   screen.line()
   screen.say('Nothing was stopped or restarted. By itself, orders would have asked within five minutes; the demo asked at once, as an operator in a hurry would.')
 }

@@ -5,7 +5,9 @@ export async function publishKeys({ screen, endpoint, orders }: Stage): Promise<
   screen.say('Each keeps its private key to itself. The orders service reads the public ones over HTTP, and remembers them:')
   screen.line()
   await orders.start()
-  for (const service of ['billing', 'shipping']) {
-    screen.line(`  GET ${endpoint.urlOf(service)}  ${screen.tone('quiet', '→')}  ${screen.tone('name', orders.keyFor(service) ?? 'no key')}`)
+  const urls = ['billing', 'shipping'].map((service) => ({ service, url: endpoint.urlOf(service) }))
+  const longest = Math.max(...urls.map(({ url }) => url.length))
+  for (const { service, url } of urls) {
+    screen.line(`  GET ${url.padEnd(longest)}  ${screen.tone('quiet', '→')}  public key ${screen.tone('name', orders.keyFor(service) ?? 'none')}`)
   }
 }

@@ -8,7 +8,7 @@ const SHOWN = 24
 export async function tamper({ screen, broker }: Stage): Promise<Tampering> {
   screen.heading('3  Someone on the broker changes an order')
   const tampering = await broker.tamper()
-  screen.say(`Nobody has read the orders yet. Someone with access to the broker gets at ${tampering.reference}. ${tampering.how}`)
+  screen.say(`Nobody has read the orders yet, and an intruder gets at ${tampering.reference}. ${tampering.how}`)
   screen.line()
   const [before, after] = [tampering.before, tampering.after].map((bytes) => viewEnvelope(bytes).ciphertext.slice(0, SHOWN))
   screen.line(`  before  ${screen.tone('secret', `${before}…`)}`)
@@ -20,7 +20,8 @@ export async function tamper({ screen, broker }: Stage): Promise<Tampering> {
 /** The text in runs that are as before, or are not. */
 function changed(before: string, after: string): { text: string; differs: boolean }[] {
   const runs: { text: string; differs: boolean }[] = []
-  for (const [index, character] of [...after].entries()) {
+  for (let index = 0; index < after.length; index++) {
+    const character = after.charAt(index)
     const differs = character !== before[index]
     const last = runs.at(-1)
     if (last?.differs === differs) last.text += character
