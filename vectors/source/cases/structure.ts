@@ -92,7 +92,7 @@ function entries(): readonly VectorCase[] {
     opens('5.5', 'an entry of the future beside ours', { ...noSharedAlg, jwe: (jwe) => jwe.recipients.push(stranger) }),
     opens('5.5', 'an entry of the future in front of ours', { ...noSharedAlg, jwe: (jwe) => jwe.recipients.unshift(stranger) }),
     opens('5.5', 'an entry of another without header', changed((jwe) => jwe.recipients.push({ encrypted_key: 'AAAA' }))),
-    opens('5.5', 'an entry of another with an empty encrypted_key', { ...noSharedAlg, jwe: (jwe) => jwe.recipients.push({ header: { alg: 'dir', kid: 'x' }, encrypted_key: '' }) }, { jwe: 'fails' }),
+    opens('5.5', 'an entry of another with an empty encrypted_key', { ...noSharedAlg, jwe: (jwe) => jwe.recipients.push({ header: { alg: 'future', kid: 'x' }, encrypted_key: '' }) }),
     opens('5.5', "another's alg and epk of wrong types", { ...noSharedAlg, jwe: (jwe) => jwe.recipients.push({ header: { alg: 7, epk: 'x', kid: 'x' }, encrypted_key: 'AAAA' }) }),
     opens('5.5', 'entries in another order', changed((jwe) => (jwe.recipients = jwe.recipients.toReversed()))),
     opens('5.5', "another's entry dropped", changed((jwe) => (jwe.recipients.length = 1))),
