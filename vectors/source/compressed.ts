@@ -21,7 +21,7 @@ export function gzipZeros(size: number): Buffer {
   const put = (value: number, count: number): void => {
     for (let bit = 0; bit < count; bit++) bits.push((value >> bit) & 1)
   }
-  const putCode = (code: string): void => void bits.push(...[...code].map(Number))
+  const putCode = (code: string): void => void bits.push(...Array.from(code, Number))
   // One final block with its own codes (RFC 1951 §3.2.7): 286 literal and length codes, 1 distance code, 18 code length codes.
   put(1, 1)
   put(2, 2)

@@ -17,9 +17,7 @@ const LAXER: Readonly<Record<string, readonly string[]>> = {
   'Node, which imports the epk for it, takes any base64': ['x', 'y'].flatMap((member) =>
     ['padded', 'with a line break', 'with a space after it', 'in the other alphabet', 'with stray bits'].map((way) => `the epk's ${member} ${way}`),
   ),
-  'JSON.parse takes the last of two members, as RFC 7516 §4 permits': [
-    ...['at the top', 'at the top, written with an escape', 'at the top, with the same value', 'of an entry', "of our entry's header", "of another entry's header", 'of an epk', 'recipients', 'of the protected header', 'of the protected header, written with an escape', 'of the protected header that nobody reads', 'of msg', 'of msg that nobody reads', 'kc', 'named __proto__', 'of the epk in the protected header'].map((place) => `a duplicate member ${place}`),
-  ],
+  'JSON.parse takes the last of two members, as RFC 7516 §4 permits': ['at the top', 'at the top, written with an escape', 'at the top, with the same value', 'of an entry', "of our entry's header", "of another entry's header", 'of an epk', 'recipients', 'of the protected header', 'of the protected header, written with an escape', 'of the protected header that nobody reads', 'of msg', 'of msg that nobody reads', 'kc', 'named __proto__', 'of the epk in the protected header'].map((place) => `a duplicate member ${place}`),
   'it looks at no member of a General JWE that it has no use for': [
     'header beside recipients',
     "the second entry's encrypted_key beside recipients",

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import type { JWK } from 'jose'
 import { describe, expect, it } from 'vitest'
 import type { Opening, VectorCase } from '../../../../vectors/source/case.ts'
 import { vectorFiles } from '../../../../vectors/source/files.ts'
@@ -19,7 +18,7 @@ interface Attempt {
 }
 
 async function attemptAt({ identities, opener: { name, channel, foreign = false, realm, bindKey = true, bindHeaders = [], recordKey, headers } }: VectorCase): Promise<Attempt> {
-  const store = await loadIdentities({ keys: identities as readonly JWK[] })
+  const store = await loadIdentities({ keys: identities })
   let unwraps = 0
   const counted = store.list().map((identity): Identity => ({
     ...identity,
