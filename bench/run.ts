@@ -1,16 +1,32 @@
 import { parseArgs } from 'node:util'
 import { benchCore } from './core.ts'
+import { benchHeap } from './heap.ts'
 
-const { values, positionals } = parseArgs({ allowPositionals: true, options: { json: { type: 'boolean', default: false }, seconds: { type: 'string', default: '0.25' } } })
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: 'boolean', default: false },
+    seconds: { type: 'string', default: '0.15' },
+    messages: { type: 'string', default: '10000000' },
+    recipients: { type: 'string', default: '100000' },
+  },
+})
+const BENCHES: Readonly<Record<string, () => Promise<object>>> = {
+  core: () => benchCore(Number(values.seconds) * 1_000),
+  heap: () => benchHeap(Number(values.messages), Number(values.recipients)),
+}
+
 const [name = 'core'] = positionals
-if (name !== 'core') {
-  console.error(`there is no bench ${JSON.stringify(name)}: core`)
+const bench = BENCHES[name]
+if (!bench) {
+  console.error(`there is no bench ${JSON.stringify(name)}: ${Object.keys(BENCHES).join(', ')}`)
   process.exit(2)
 }
-const result = await benchCore(Number(values.seconds) * 1_000)
+const result = await bench()
 if (values.json) console.log(JSON.stringify(result))
 else {
-  console.table(result.rates)
-  console.table(result.ratios)
-  console.table(result.addedBytes)
+  for (const [title, table] of Object.entries(result)) {
+    console.log(`\n${title}`)
+    console.table(table)
+  }
 }

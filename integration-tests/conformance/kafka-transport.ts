@@ -1,21 +1,30 @@
 import { opened, type Sealer } from '@sealbus/core'
 import { consumerHealth, sealKafka, sealProducer } from '@sealbus/kafka'
 import { Kafka, type KafkaMessage, logLevel, type Message } from 'kafkajs'
-import { createTopics, uniqueName } from '../support/brokers.ts'
+import { createMemoryKafka } from '@sealbus/testing'
+import { uniqueName } from '../support/brokers.ts'
 import type { Harness, Outgoing, Received, SubscribeOptions, Subscription, Transport } from './harness.ts'
 
 export function kafkaTransport(bootstrap: string[]): Transport {
-  return { name: 'kafkajs on Kafka', features: { records: true, transactions: true }, open: () => openHarness(bootstrap) }
+  return {
+    name: 'kafkajs on Kafka',
+    features: { records: true, transactions: true },
+    open: () => openHarness(new Kafka({ brokers: bootstrap, logLevel: logLevel.NOTHING, retry: { initialRetryTime: 100 } })),
+  }
 }
 
-async function openHarness(bootstrap: string[]): Promise<Harness> {
-  const kafka = new Kafka({ brokers: bootstrap, logLevel: logLevel.NOTHING, retry: { initialRetryTime: 100 } })
+/** The same harness on the broker in memory. */
+export function memoryKafkaTransport(): Transport {
+  return { name: 'Kafka in memory', features: { records: true, transactions: false }, open: () => openHarness(createMemoryKafka()) }
+}
+
+async function openHarness(kafka: Kafka): Promise<Harness> {
   const raw = kafka.producer()
   const admin = kafka.admin()
   await Promise.all([raw.connect(), admin.connect()])
   const topic = async (stem: string): Promise<string> => {
     const name = uniqueName(stem)
-    await createTopics(bootstrap, [{ topic: name, numPartitions: 1 }])
+    await admin.createTopics({ topics: [{ topic: name, numPartitions: 1 }], waitForLeaders: true })
     return name
   }
   const parkTopics = new Map<string, string>()

@@ -1,11 +1,17 @@
 import { opened } from '@sealbus/core'
 import { channelHealth, sealAmqp, sealChannel } from '@sealbus/rabbitmq'
+import { createMemoryAmqp } from '@sealbus/testing'
 import { type ChannelModel, connect, type Message } from 'amqplib'
 import { uniqueName } from '../support/brokers.ts'
 import type { Harness, Received, SubscribeOptions, Subscription, Transport } from './harness.ts'
 
 export function rabbitmqTransport(url: string): Transport {
   return { name: 'amqplib on RabbitMQ', features: { records: false, transactions: false }, open: async () => openHarness(await connect(url)) }
+}
+
+/** The same harness on the broker in memory. */
+export function memoryAmqpTransport(): Transport {
+  return { name: 'AMQP in memory', features: { records: false, transactions: false }, open: async () => openHarness(await createMemoryAmqp().connect()) }
 }
 
 const queueOf = (exchange: string, group: string): string => `${exchange}.${group}`

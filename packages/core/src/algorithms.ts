@@ -5,6 +5,8 @@
 
 export type KeyManagementAlgorithm = 'ECDH-ES+A256KW' | 'RSA-OAEP-256'
 export type ContentEncryption = 'A128GCM' | 'A256GCM' | 'A256CBC-HS512'
+export const KEY_MANAGEMENT_ALGORITHMS: readonly KeyManagementAlgorithm[] = ['ECDH-ES+A256KW', 'RSA-OAEP-256']
+export const CONTENT_ENCRYPTIONS: readonly ContentEncryption[] = ['A256GCM', 'A128GCM', 'A256CBC-HS512']
 
 /** A key shape that an algorithm may be used with. Curve names are JOSE's; `curve` is OpenSSL's. */
 export interface CurveRow {
@@ -37,7 +39,7 @@ export interface ContentEncryptionRow {
   readonly seals: boolean
 }
 
-const CONTENT_ENCRYPTIONS: Record<ContentEncryption, ContentEncryptionRow> = {
+const ROWS: Record<ContentEncryption, ContentEncryptionRow> = {
   A128GCM: { enc: 'A128GCM', cipher: 'aes-128-gcm', keySize: 16, ivSize: 12, tagSize: 16, seals: true },
   A256GCM: { enc: 'A256GCM', cipher: 'aes-256-gcm', keySize: 32, ivSize: 12, tagSize: 16, seals: true },
   'A256CBC-HS512': { enc: 'A256CBC-HS512', cipher: 'aes-256-cbc', keySize: 64, ivSize: 16, tagSize: 32, seals: false },
@@ -47,9 +49,7 @@ export const DEFAULT_ENC: ContentEncryption = 'A256GCM'
 
 /** The row of `enc`, or undefined: an own-property look-up, so that `constructor` is no algorithm. */
 export function contentEncryption(enc: unknown): ContentEncryptionRow | undefined {
-  return typeof enc === 'string' && Object.hasOwn(CONTENT_ENCRYPTIONS, enc)
-    ? CONTENT_ENCRYPTIONS[enc as ContentEncryption]
-    : undefined
+  return typeof enc === 'string' && Object.hasOwn(ROWS, enc) ? ROWS[enc as ContentEncryption] : undefined
 }
 
 export function curve(kty: unknown, crv: unknown): CurveRow | undefined {
@@ -62,8 +62,11 @@ export function keyManagementAlgorithm(jwk: { kty?: unknown; crv?: unknown; alg?
   return jwk.alg === undefined || jwk.alg === byType ? byType : undefined
 }
 
-export function isKeyManagementAlgorithm(alg: unknown): alg is KeyManagementAlgorithm {
-  return alg === 'ECDH-ES+A256KW' || alg === 'RSA-OAEP-256'
+/** What an option leaves of the table: it can only narrow. Undefined: the option is no list of permitted names. */
+export function narrowed<Name extends string>(given: readonly Name[] | undefined, permitted: readonly Name[]): ReadonlySet<unknown> | undefined {
+  if (given === undefined) return new Set(permitted)
+  const valid = Array.isArray(given) && given.length > 0 && given.every((name) => permitted.includes(name))
+  return valid ? new Set(given) : undefined
 }
 
 /** Bytes of an `encrypted_key`: A256KW adds 8 to the content key (RFC 3394); RSA's is the modulus. */

@@ -6,6 +6,7 @@ import { keyCommitment } from './content.ts'
 import { type EnvelopeForm, envelopeForm, type Serialization } from './envelope.ts'
 import { LIMITS } from './limits.ts'
 import type { RecipientKey } from './recipient.ts'
+import { traced, TRACES } from './tracing.ts'
 import { wrapKey, type WrappedKey } from './wrap.ts'
 
 export interface SessionBounds {
@@ -51,7 +52,10 @@ export interface ContentKeyOptions {
 export function createContentKeys({ row, bounds, perMessage, serialization, clock }: ContentKeyOptions): ContentKeySessions {
   const sessions = new LRUCache<string, Live>({ max: LIMITS.sessions })
 
-  const build = (keys: readonly RecipientKey[]): Live => {
+  const build = (channel: string, keys: readonly RecipientKey[]): Live =>
+    TRACES.keys.hasSubscribers ? traced(TRACES.keys, { operation: 'wrap', name: channel }, () => wrapFor(keys)) : wrapFor(keys)
+
+  const wrapFor = (keys: readonly RecipientKey[]): Live => {
     const contentKey = randomBytes(row.keySize)
     const wrapped = distinctKids(distinctKeys(keys).map((key) => wrapKey(key, contentKey)))
     const key = createSecretKey(contentKey)
@@ -61,7 +65,7 @@ export function createContentKeys({ row, bounds, perMessage, serialization, cloc
 
   return {
     claim(channel, keys, bytes): ContentKeySession {
-      if (perMessage) return build(keys)
+      if (perMessage) return build(channel, keys)
       const scope = scopeOf(channel, keys)
       let session = sessions.get(scope)
       if (
@@ -71,7 +75,7 @@ export function createContentKeys({ row, bounds, perMessage, serialization, cloc
         (session.messages > 0 && session.bytes + bytes > bounds.bytes) ||
         ageMs(clock, session.since) >= bounds.ageMs
       ) {
-        session = build(keys)
+        session = build(channel, keys)
         sessions.set(scope, session)
       }
       session.messages++

@@ -13,11 +13,9 @@ export function encryptContent(row: ContentEncryptionRow, key: KeyObject, iv: Bu
 }
 
 /** Decrypts content; null for every failure, so that none can be told from another. */
-export function decryptContent(row: ContentEncryptionRow, key: KeyObject, iv: Buffer, aad: string, ciphertext: Buffer, tag: Buffer): Buffer | null {
+export function decryptContent(row: ContentEncryptionRow, key: KeyObject, iv: Buffer, aad: Buffer, ciphertext: Buffer, tag: Buffer): Buffer | null {
   try {
-    return row.cipher === 'aes-256-cbc'
-      ? decryptCbcHmac(row, key, iv, Buffer.from(aad, 'latin1'), ciphertext, tag)
-      : decryptGcm(row.cipher, row, key, iv, Buffer.from(aad, 'latin1'), ciphertext, tag)
+    return row.cipher === 'aes-256-cbc' ? decryptCbcHmac(row, key, iv, aad, ciphertext, tag) : decryptGcm(row.cipher, row, key, iv, aad, ciphertext, tag)
   } catch {
     return null
   }

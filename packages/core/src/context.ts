@@ -14,12 +14,12 @@ export interface Context {
   readonly channel: string
   readonly to: readonly string[]
   /** SHA-256 of the record key's bytes, base64url; present exactly when there is a record key and it is bound. */
-  readonly key?: string
-  readonly contentEncoding?: string
-  readonly inReplyTo?: string
-  readonly realm?: string
-  readonly compression?: Compression
-  readonly headers?: BoundHeaders
+  readonly key?: string | undefined
+  readonly contentEncoding?: string | undefined
+  readonly inReplyTo?: string | undefined
+  readonly realm?: string | undefined
+  readonly compression?: Compression | undefined
+  readonly headers?: BoundHeaders | undefined
 }
 
 export type Compression = 'gzip' | 'zstd'
@@ -29,20 +29,16 @@ const VERSION = 1
 const LATEST_DATE_SECONDS = 8.64e12
 
 /** The JSON text of `msg`, without white space. */
-export function encodeContext(context: Context): string {
-  return JSON.stringify({
-    v: VERSION,
-    id: context.id,
-    iat: context.iat,
-    ch: context.channel,
-    to: context.to,
-    key: context.key,
-    ce: context.contentEncoding,
-    re: context.inReplyTo,
-    realm: context.realm,
-    z: context.compression,
-    hdr: context.headers,
-  })
+export function encodeContext({ id, iat, channel, to, key, contentEncoding, inReplyTo, realm, compression, headers }: Context): string {
+  // What every message has is put together by hand: JSON.stringify() of the whole takes as long as a quarter of sealing.
+  let json = `{"v":${VERSION},"id":${JSON.stringify(id)},"iat":${iat},"ch":${JSON.stringify(channel)},"to":${JSON.stringify(to)}`
+  if (key !== undefined) json += `,"key":${JSON.stringify(key)}`
+  if (contentEncoding !== undefined) json += `,"ce":${JSON.stringify(contentEncoding)}`
+  if (inReplyTo !== undefined) json += `,"re":${JSON.stringify(inReplyTo)}`
+  if (realm !== undefined) json += `,"realm":${JSON.stringify(realm)}`
+  if (compression !== undefined) json += `,"z":${JSON.stringify(compression)}`
+  if (headers !== undefined) json += `,"hdr":${JSON.stringify(headers)}`
+  return `${json}}`
 }
 
 /**
@@ -69,12 +65,12 @@ export function decodeContext(msg: Json | undefined): Context {
     iat,
     channel: ch,
     to,
-    ...(key !== undefined && { key }),
-    ...(ce !== undefined && { contentEncoding: ce }),
-    ...(re !== undefined && { inReplyTo: re }),
-    ...(realm !== undefined && { realm }),
-    ...(z !== undefined && { compression: z }),
-    ...(hdr !== undefined && { headers: decodeHeaders(hdr) }),
+    key,
+    contentEncoding: ce,
+    inReplyTo: re,
+    realm,
+    compression: z,
+    headers: hdr === undefined ? undefined : decodeHeaders(hdr),
   }
 }
 

@@ -1,4 +1,4 @@
-import { type ContentEncryptionRow, curve, encryptedKeySize, isKeyManagementAlgorithm } from './algorithms.ts'
+import { type ContentEncryptionRow, curve, encryptedKeySize } from './algorithms.ts'
 import { decodeBase64url } from './base64url.ts'
 import { ageMs, type Clock, instant, type Instant } from './clock.ts'
 import { unwrapDigest } from './content-key-cache.ts'
@@ -27,12 +27,27 @@ export interface EntryFinder {
   findAfterRefresh(envelope: Envelope): Promise<readonly Candidate[]>
 }
 
-export function createEntryFinder(name: string, identities: IdentityStore, clock: Clock): EntryFinder {
+/** @param permitted key management algorithms: the table's, or fewer */
+export function createEntryFinder(name: string, identities: IdentityStore, permitted: ReadonlySet<unknown>, clock: Clock): EntryFinder {
   let refreshed: Instant | undefined
   let refreshing: Promise<void> | undefined
   let failing = false
 
+  /** What was found for entries that come again, with every message of a content key: see `KnownForm`. */
+  const known = new WeakMap<readonly Entry[], { identities: readonly (Identity | Tombstone | undefined)[]; candidates: readonly Candidate[] }>()
+  const named = ({ kid }: Entry): Identity | Tombstone | undefined => (kid === undefined ? undefined : identities.find(kid))
+
   const find = (envelope: Envelope): readonly Candidate[] => {
+    const { entries } = envelope
+    const before = known.get(entries)
+    // State first: every kid must still be answered by the very same object, and none of ours be revoked.
+    if (before && entries.every((entry, index) => named(entry) === before.identities[index]) && before.candidates.every(({ identity }) => identity.state !== 'revoked')) return before.candidates
+    const candidates = check(envelope)
+    if (entries.every(({ kid }) => kid !== undefined)) known.set(entries, { candidates, identities: entries.map(named) })
+    return candidates
+  }
+
+  const check = (envelope: Envelope): readonly Candidate[] => {
     const candidates: Candidate[] = []
     let reason: SealbusError | undefined
     for (const { entry, identity } of ours(envelope)) {
@@ -42,7 +57,7 @@ export function createEntryFinder(name: string, identities: IdentityStore, clock
       } else if (identity.state === 'revoked') {
         reason ??= new SealbusError('ERR_SEALBUS_KEY_REVOKED', `the key ${quote(identity.kid)} that this message was sealed for is revoked`)
       } else {
-        const request = unwrapRequest(envelope.enc, entry, identity)
+        const request = unwrapRequest(envelope.enc, entry, identity, permitted)
         if (request instanceof SealbusError) reason ??= request
         else candidates.push({ identity, request, digest: `${identity.thumbprint} ${unwrapDigest(request)}`, contentKeySize: envelope.enc.keySize })
       }
@@ -54,7 +69,7 @@ export function createEntryFinder(name: string, identities: IdentityStore, clock
   function* ours({ entries }: Envelope): Generator<{ entry: Entry; identity: Identity | Tombstone }> {
     for (const entry of entries) {
       if (entry.kid !== undefined) {
-        const identity = identities.find(entry.kid)
+        const identity = named(entry)
         if (identity) yield { entry, identity }
       } else if (entries.length === 1) {
         const fitting = identities.list().filter((identity) => identity.state !== 'revoked' && fits(entry, identity))
@@ -115,12 +130,12 @@ function fits(entry: Entry, identity: Identity): boolean {
 }
 
 /** Checks an entry against the identity it names: algorithm, curve, lengths. All of it before any private-key work. */
-function unwrapRequest(enc: ContentEncryptionRow, entry: Entry, identity: Identity): UnwrapRequest | SealbusError {
+function unwrapRequest(enc: ContentEncryptionRow, entry: Entry, identity: Identity, permitted: ReadonlySet<unknown>): UnwrapRequest | SealbusError {
   const alg = headerParameter(entry, 'alg')
-  if (!isKeyManagementAlgorithm(alg)) return refused('its `alg` is not permitted')
+  if (!permitted.has(alg)) return refused('its `alg` is not permitted')
   if (alg !== identity.alg) return refused(`its \`alg\` is not the one that the key ${quote(identity.kid)} is for`)
-  if (entry.encryptedKey.length !== encryptedKeySize(alg, enc, modulusBits(identity))) return malformed('`encrypted_key` has another length than its `alg` and `enc` give')
-  const common = { kid: identity.kid, alg, enc: enc.enc, encryptedKey: entry.encryptedKey }
+  if (entry.encryptedKey.length !== encryptedKeySize(identity.alg, enc, modulusBits(identity))) return malformed('`encrypted_key` has another length than its `alg` and `enc` give')
+  const common = { kid: identity.kid, alg: identity.alg, enc: enc.enc, encryptedKey: entry.encryptedKey }
   if (alg === 'RSA-OAEP-256') return common
   const epk = ephemeralKey(entry, identity)
   if (epk instanceof SealbusError) return epk

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { type ContentEncryptionRow, contentEncryption } from './algorithms.ts'
-import { decodeBase64url, decodedSize } from './base64url.ts'
+import { decodeBase64url, decodedSize, encodedSize, readBase64url, writeBase64url } from './base64url.ts'
 import { type Context, decodeContext } from './context.ts'
 import { SealbusError } from './errors.ts'
 import { isJsonObject, type Json, type JsonObject, parseJson } from './json.ts'
@@ -14,11 +14,19 @@ const TYPE = 'sealbus+jwe'
 const CONTENT_TYPES = { general: 'application/jose+json', compact: 'application/jose' } as const
 export type Serialization = keyof typeof CONTENT_TYPES
 
+/** The text of a General envelope, around its values. */
+const BEFORE_PROTECTED = '{"protected":"'
+const BEFORE_ENTRIES = '","recipients":'
+const BEFORE_IV = ',"iv":"'
+const BEFORE_CIPHERTEXT = '","ciphertext":"'
+const BEFORE_TAG = '","tag":"'
+const END = '"}'
+
 /** An envelope whose form is checked, and nothing decrypted. */
 export interface Envelope {
   readonly enc: ContentEncryptionRow
-  /** The protected header as received: the AAD. */
-  readonly aad: string
+  /** The protected header as received: the AAD. A copy, so that what was read is what is authenticated. */
+  readonly aad: Buffer
   readonly cty: string | undefined
   /** What only a native envelope has; undefined for a foreign one. */
   readonly native: { readonly context: Context; readonly commitment: Buffer } | undefined
@@ -48,7 +56,7 @@ export interface EnvelopeForm {
   readonly contentType: string
   /** Start of the protected header's JSON, without a closing brace. */
   readonly header: string
-  /** Between the protected header and the IV. */
+  /** Between the protected header and the IV; one character per byte. */
   readonly afterProtected: string
   readonly compact: boolean
 }
@@ -76,7 +84,7 @@ export function envelopeForm(enc: string, commitment: Buffer, wrapped: readonly 
   return {
     contentType: CONTENT_TYPES[serialization],
     header,
-    afterProtected: serialization === 'compact' ? `.${encryptedKey}.` : `","recipients":${JSON.stringify(entries)},"iv":"`,
+    afterProtected: serialization === 'compact' ? `.${encryptedKey}.` : bytesAsText(`${BEFORE_ENTRIES}${JSON.stringify(entries)}${BEFORE_IV}`),
     compact: serialization === 'compact',
   }
 }
@@ -89,11 +97,19 @@ export function encodeProtected(form: EnvelopeForm, contentType: string | undefi
 }
 
 export function encodeEnvelope(form: EnvelopeForm, aad: string, iv: Buffer, ciphertext: Buffer, tag: Buffer): Buffer {
-  const parts = form.compact
-    ? `${aad}${form.afterProtected}${iv.toString('base64url')}.${ciphertext.toString('base64url')}.${tag.toString('base64url')}`
-    : `{"protected":"${aad}${form.afterProtected}${iv.toString('base64url')}","ciphertext":"${ciphertext.toString('base64url')}","tag":"${tag.toString('base64url')}"}`
-  // Kids and epks may be any Unicode in the entries; everything else is ASCII.
-  return Buffer.from(parts, 'utf8')
+  const beforeCiphertext = form.compact
+    ? `${aad}${form.afterProtected}${iv.toString('base64url')}.`
+    : `${BEFORE_PROTECTED}${aad}${form.afterProtected}${iv.toString('base64url')}${BEFORE_CIPHERTEXT}`
+  const afterCiphertext = form.compact ? `.${tag.toString('base64url')}` : `${BEFORE_TAG}${tag.toString('base64url')}${END}`
+  const bytes = Buffer.allocUnsafe(beforeCiphertext.length + encodedSize(ciphertext.length) + afterCiphertext.length)
+  const start = bytes.write(beforeCiphertext, 'latin1')
+  bytes.write(afterCiphertext, writeBase64url(ciphertext, bytes, start), 'latin1')
+  return bytes
+}
+
+/** UTF-8 as one character per byte: kids may be any Unicode, everything else is ASCII, and this is written fastest. */
+function bytesAsText(text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1')
 }
 
 /** The transport's content type for bytes that are an envelope. */
@@ -136,14 +152,12 @@ export function decodeEnvelope(bytes: Buffer): Envelope {
   const shared = decodeProtected(parts.protected)
   const enc = contentEncryption(shared['enc'])
   if (!enc) throw refused('its `enc` is not permitted')
-  const { cty } = shared
-  if (cty !== undefined && typeof cty !== 'string') throw malformed('`cty`')
-  if (cty !== undefined && /^(application\/)?jose$/i.test(cty)) throw refused('a signed content needs configured senders')
+  const cty = readContentType(shared)
   const native = isNativeType(shared['typ']) ? decodeNative(shared) : undefined
   const entries = parts.entries.map((entry) => decodeEntry(shared, entry))
   return {
     enc,
-    aad: parts.protected,
+    aad: Buffer.from(parts.protected, 'latin1'),
     cty,
     native,
     entries,
@@ -170,24 +184,23 @@ function split(bytes: Buffer): Parts {
   }
   const content = { protected: json['protected'], iv: json['iv'], ciphertext: json['ciphertext'], tag: json['tag'] }
   if (!general) return { ...content, entries: [{ header: json['header'], encryptedKey: json['encrypted_key'] }] }
-  return { ...content, entries: splitRecipients(json) }
+  const entries = splitRecipients(json['recipients'])
+  // go-jose repeats the first entry's key at the top; anything else there is ambiguous.
+  if (Object.hasOwn(json, 'encrypted_key') && json['encrypted_key'] !== entries[0]?.encryptedKey) throw refused('`encrypted_key` beside `recipients`')
+  return { ...content, entries }
 }
 
 const GENERAL = new Set(['protected', 'recipients', 'iv', 'ciphertext', 'tag', 'encrypted_key'])
 const FLATTENED = new Set(['protected', 'header', 'encrypted_key', 'iv', 'ciphertext', 'tag'])
 
-function splitRecipients(json: JsonObject): Parts['entries'] {
-  const recipients = json['recipients']
+function splitRecipients(recipients: Json | undefined): Parts['entries'] {
   if (!Array.isArray(recipients)) throw malformed('`recipients` is not an array')
   if (recipients.length === 0 || recipients.length > LIMITS.recipients) throw malformed(`it has ${recipients.length} recipients, not 1 to ${LIMITS.recipients}`)
-  const entries = recipients.map((entry: Json) => {
+  return recipients.map((entry: Json) => {
     if (!isJsonObject(entry)) throw malformed('a recipient is not an object')
     for (const member of Object.keys(entry)) if (member !== 'header' && member !== 'encrypted_key') throw refused('an unknown member of a recipient')
     return { header: entry['header'], encryptedKey: entry['encrypted_key'] }
   })
-  // go-jose repeats the first entry's key at the top; anything else there is ambiguous.
-  if (Object.hasOwn(json, 'encrypted_key') && json['encrypted_key'] !== entries[0]?.encryptedKey) throw refused('`encrypted_key` beside `recipients`')
-  return entries
 }
 
 function splitCompact(text: string): Parts {
@@ -198,7 +211,7 @@ function splitCompact(text: string): Parts {
 }
 
 function decodeProtected(text: string): JsonObject {
-  if (decodedSize(text) > LIMITS.protectedBytes) throw malformed(`the protected header exceeds ${LIMITS.protectedBytes} bytes`)
+  if (decodedSize(text.length) > LIMITS.protectedBytes) throw malformed(`the protected header exceeds ${LIMITS.protectedBytes} bytes`)
   const bytes = decodeBase64url(text)
   if (!bytes || !isUtf8(bytes)) throw malformed('`protected` is not canonical base64url of UTF-8')
   const header = parseJson(bytes.toString('utf8'))
@@ -216,8 +229,15 @@ function decodeEntry(shared: JsonObject, { header, encryptedKey }: Parts['entrie
   if (header) refuseByName(header)
   const kid = headerParameter({ shared, own: header }, 'kid')
   if (kid !== undefined && typeof kid !== 'string') throw malformed('`kid`')
-  if (typeof encryptedKey !== 'string' || decodedSize(encryptedKey) > LIMITS.encryptedKeyBytes) throw malformed('`encrypted_key`')
+  if (typeof encryptedKey !== 'string' || decodedSize(encryptedKey.length) > LIMITS.encryptedKeyBytes) throw malformed('`encrypted_key`')
   return { kid, shared, own: header, encryptedKey: binary(encryptedKey, 'encrypted_key') }
+}
+
+function readContentType({ cty }: JsonObject): string | undefined {
+  if (cty === undefined) return undefined
+  if (typeof cty !== 'string') throw malformed('`cty`')
+  if (/^(application\/)?jose$/i.test(cty)) throw refused('a signed content needs configured senders')
+  return cty
 }
 
 function decodeNative(shared: JsonObject): { context: Context; commitment: Buffer } {
@@ -241,9 +261,114 @@ function binary(value: Json | undefined, name: string, size?: number): Buffer {
   return bytes
 }
 
+// --- reading again -------------------------------------------------------------------------------------------------
+
+/**
+ * What all General envelopes of one content key have in common, as text, with what reading that text gave. An envelope
+ * that consists of these very texts, a `cty`, a `msg`, an IV, a ciphertext and a tag needs no second reading of the rest:
+ * the entries of a hundred recipients are compared, not parsed.
+ */
+export interface KnownForm {
+  /** The `kc`, by which it is looked up. That proves nothing: the texts are compared. */
+  readonly name: string
+  /** Start of the protected header's JSON, up to `cty` or `msg`. */
+  readonly header: string
+  /** From the end of `protected` to the IV. */
+  readonly afterProtected: Buffer
+  readonly enc: ContentEncryptionRow
+  readonly commitment: Buffer
+  /** The very same array in every envelope of this form. */
+  readonly entries: readonly Entry[]
+}
+
+/** The form of an envelope that `decodeEnvelope` has read; undefined where its text is not in the usual order. */
+export function knownForm(bytes: Buffer, { aad, iv, ciphertext, tag, native }: Envelope): KnownForm | undefined {
+  const text = bytes.toString('latin1')
+  const encodedHeader = aad.toString('latin1')
+  const start = `${BEFORE_PROTECTED}${encodedHeader}${BEFORE_ENTRIES}`
+  const end = `${BEFORE_IV}${iv.toString('base64url')}${BEFORE_CIPHERTEXT}${ciphertext.toString('base64url')}${BEFORE_TAG}${tag.toString('base64url')}${END}`
+  if (!native || !text.startsWith(start) || !text.endsWith(end)) return undefined
+  const wholeHeader = Buffer.from(encodedHeader, 'base64url').toString('utf8')
+  const name = nameOf(wholeHeader)
+  const header = wholeHeader.slice(0, wholeHeader.search(/,"(cty|msg)":/))
+  // Both texts are read by themselves, so that nothing in them can reach beyond their ends.
+  const shared = parseJson(`${header}}`)
+  const entriesBytes = bytes.subarray(start.length, bytes.length - end.length)
+  const recipients = parseJson(entriesBytes.toString('utf8'))
+  if (!isJsonObject(shared) || 'cty' in shared || 'msg' in shared || shared['kc'] !== name) return undefined
+  const enc = contentEncryption(shared['enc'])
+  if (!enc || !isNativeType(shared['typ'])) return undefined
+  return {
+    name,
+    // A copy: a slice would keep the whole text in memory.
+    header: Buffer.from(header).toString('utf8'),
+    afterProtected: Buffer.concat([Buffer.from(BEFORE_ENTRIES), entriesBytes, Buffer.from(BEFORE_IV)]),
+    enc,
+    commitment: native.commitment,
+    entries: splitRecipients(recipients).map((entry) => decodeEntry(shared, entry)),
+  }
+}
+
+/** What `decodeEnvelope` would give, for an envelope of a form that is known; undefined for every other, good or bad. */
+export function decodeKnown(bytes: Buffer, find: (name: string) => KnownForm | undefined): Envelope | undefined {
+  if (bytes.length > LIMITS.envelopeBytes || !standsAt(bytes, 0, TEXT.beforeProtected)) return undefined
+  const headerStart = BEFORE_PROTECTED.length
+  const headerEnd = bytes.indexOf(QUOTE, headerStart)
+  if (headerEnd < 0 || decodedSize(headerEnd - headerStart) > LIMITS.protectedBytes) return undefined
+  const headerBytes = readBase64url(bytes, headerStart, headerEnd)
+  if (!headerBytes || !isUtf8(headerBytes)) return undefined
+  const header = headerBytes.toString('utf8')
+  const form = find(nameOf(header))
+  if (!form || header.slice(0, form.header.length) !== form.header || header[form.header.length] !== ',' || !standsAt(bytes, headerEnd, form.afterProtected)) return undefined
+
+  const own = parseJson(`{${header.slice(form.header.length + 1)}`)
+  if (!isJsonObject(own)) return undefined
+  for (const member in own) if (member !== 'cty' && member !== 'msg') return undefined
+
+  const { enc } = form
+  const ivStart = headerEnd + form.afterProtected.length
+  const ivEnd = ivStart + encodedSize(enc.ivSize)
+  const tagEnd = bytes.length - END.length
+  const tagStart = tagEnd - encodedSize(enc.tagSize)
+  const ciphertextEnd = tagStart - BEFORE_TAG.length
+  if (!standsAt(bytes, ivEnd, TEXT.beforeCiphertext) || !standsAt(bytes, ciphertextEnd, TEXT.beforeTag) || !standsAt(bytes, tagEnd, TEXT.end)) return undefined
+  const iv = readBase64url(bytes, ivStart, ivEnd)
+  const ciphertext = readBase64url(bytes, ivEnd + BEFORE_CIPHERTEXT.length, ciphertextEnd)
+  const tag = readBase64url(bytes, tagStart, tagEnd)
+  if (!iv || !ciphertext || !tag) return undefined
+  return {
+    enc,
+    aad: Buffer.from(bytes.subarray(headerStart, headerEnd)),
+    cty: readContentType(own),
+    native: { context: decodeContext(own['msg']), commitment: form.commitment },
+    entries: form.entries,
+    iv,
+    ciphertext,
+    tag,
+  }
+}
+
+const QUOTE = 0x22
+const TEXT = {
+  beforeProtected: Buffer.from(BEFORE_PROTECTED),
+  beforeCiphertext: Buffer.from(BEFORE_CIPHERTEXT),
+  beforeTag: Buffer.from(BEFORE_TAG),
+  end: Buffer.from(END),
+} as const
+
+function standsAt(bytes: Buffer, at: number, part: Buffer): boolean {
+  return at >= 0 && at + part.length <= bytes.length && bytes.compare(part, 0, part.length, at, at + part.length) === 0
+}
+
+function nameOf(header: string): string {
+  const at = header.indexOf(COMMITMENT)
+  return at < 0 ? '' : header.slice(at + COMMITMENT.length, at + COMMITMENT.length + 43)
+}
+
+const COMMITMENT = '"kc":"'
+
 // --- recognizing ---------------------------------------------------------------------------------------------------
 
-const START = Buffer.from('{"protected":"')
 const COMPACT_START: ReadonlySet<number> = new Set(Buffer.from('eICD'))
 const FIRST_SEGMENT = /^[A-Za-z0-9_-]+(?=(?:\.[A-Za-z0-9_-]*){4}$)/
 
@@ -253,7 +378,7 @@ const FIRST_SEGMENT = /^[A-Za-z0-9_-]+(?=(?:\.[A-Za-z0-9_-]*){4}$)/
  */
 export function looksSealed(bytes: Buffer, contentType?: string): boolean {
   if (contentType !== undefined && /^\s*(application\/)?jose(\+json)?\s*(;|$)/i.test(contentType)) return true
-  if (bytes.subarray(0, START.length).equals(START)) return true
+  if (standsAt(bytes, 0, TEXT.beforeProtected)) return true
   // Too large to look into, so it is not let through as plain: opening it says why it is refused.
   if (bytes.length > LIMITS.envelopeBytes) return true
   const first = firstByte(bytes)

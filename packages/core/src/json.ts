@@ -40,11 +40,14 @@ const CONTROL = /[\u0000-\u001f]/
 
 class Reader {
   readonly #text: string
+  /** Whether no string can hold one, which is the usual case: asked once, and not of each string. */
+  readonly #withoutControls: boolean
   #at = 0
   #depth = 0
 
   constructor(text: string) {
     this.#text = text
+    this.#withoutControls = !CONTROL.test(text)
   }
 
   document(): Json {
@@ -142,7 +145,7 @@ class Reader {
     if (end < 0) throw new NotJson()
     this.#at = end + 1
     const raw = this.#text.slice(start, end)
-    if (CONTROL.test(raw)) throw new NotJson()
+    if (!this.#withoutControls && CONTROL.test(raw)) throw new NotJson()
     if (!raw.includes('\\')) return raw
     try {
       return JSON.parse(`"${raw}"`) as string

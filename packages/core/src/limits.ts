@@ -32,11 +32,15 @@ export const LIMITS = {
   /** The opener's cache of content keys: ten minutes absolute, so that a destroyed key stops working. */
   cachedContentKeys: 1_000,
   cachedContentKeyMs: 600_000,
+  /** Characters of envelope forms that an opener remembers: a thousand of 10 recipients are 3 million, one of 100 with RSA keys is 70,000. */
+  knownFormsSize: 16_777_216,
   /** How long a wrapped key that did not unwrap is remembered, so that garbage does not cost a KMS call each. */
   failedUnwrapMs: 60_000,
   failedUnwraps: 10_000,
-  /** An asynchronous unwrap: a KMS that has not answered by then is down. */
-  unwrapTimeoutMs: 5_000,
+  /** Asynchronous unwraps, per key: a KMS that has not answered in five seconds is down, and each call costs. */
+  unwrap: { timeoutMs: 5_000, concurrency: 16, perSecond: 100 },
+  unwrapFloor: { timeoutMs: 100, concurrency: 1, perSecond: 1 },
+  unwrapCeiling: { timeoutMs: 60_000, concurrency: 1_000, perSecond: 10_000 },
   /** A refresh of the identities for an unknown kid, at most this often. */
   identityRefreshMs: 30_000,
 } as const

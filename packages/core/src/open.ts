@@ -1,17 +1,21 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { CONTENT_ENCRYPTIONS, type ContentEncryption, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
 import type { Channel, Channels } from './channels.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
 import { decompress } from './compression.ts'
 import { decryptContent } from './content.ts'
 import { type ContentKey, contentKey as createContentKey, createContentKeyCache } from './content-key-cache.ts'
 import { checkContext } from './context.ts'
-import { decodeEnvelope, type Envelope, fullContentType, looksSealed } from './envelope.ts'
+import { type Envelope, fullContentType, looksSealed } from './envelope.ts'
 import { type Candidate, createEntryFinder } from './entry.ts'
 import { SealbusError } from './errors.ts'
 import type { IdentityStore } from './identity.ts'
+import { createKnownForms } from './known-forms.ts'
 import { LIMITS } from './limits.ts'
 import { refused } from './malformed.ts'
 import { type Opened, rememberEnvelope } from './opened.ts'
+import { type OpenTrace, traced, TRACES } from './tracing.ts'
+import type { UnwrapBounds } from './unwrap-pace.ts'
 import { createUnwrapping } from './unwrapping.ts'
 
 /** Where the message was found; compared with what it says of itself. */
@@ -57,13 +61,22 @@ export interface OpenerOptions {
   readonly channels: Channels
   /** Required in, and equal to, every native message where it is set. */
   readonly realm?: string
+  /** Which `alg` to take. Default: all of the table, `ECDH-ES+A256KW` and `RSA-OAEP-256`; an option can only narrow it. */
+  readonly keyManagementAlgorithms?: readonly KeyManagementAlgorithm[]
+  /** Which `enc` to take. Default: all of the table, `A256GCM`, `A128GCM` and `A256CBC-HS512`; an option can only narrow it. */
+  readonly contentEncryptionAlgorithms?: readonly ContentEncryption[]
+  /** Bounds of the calls to identities whose private half is elsewhere: see `UnwrapBounds` for defaults and ranges. */
+  readonly unwrap?: Partial<UnwrapBounds>
 }
 
-export function createOpener({ name, identities, channels, realm }: OpenerOptions): Opener {
-  if (typeof name !== 'string' || name === '') throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', '`name` is this service as a recipient')
+export function createOpener({ name, identities, channels, realm, unwrap, keyManagementAlgorithms, contentEncryptionAlgorithms }: OpenerOptions): Opener {
+  if (typeof name !== 'string' || name === '') throw invalid('`name` is this service as a recipient')
+  const algs = narrowed(keyManagementAlgorithms, KEY_MANAGEMENT_ALGORITHMS) ?? raise(invalid(`\`keyManagementAlgorithms\` is a list of ${KEY_MANAGEMENT_ALGORITHMS.join(', ')}`))
+  const encs = narrowed(contentEncryptionAlgorithms, CONTENT_ENCRYPTIONS) ?? raise(invalid(`\`contentEncryptionAlgorithms\` is a list of ${CONTENT_ENCRYPTIONS.join(', ')}`))
   const cache = createContentKeyCache(SYSTEM_CLOCK)
-  const finder = createEntryFinder(name, identities, SYSTEM_CLOCK)
-  const unwrapping = createUnwrapping()
+  const forms = createKnownForms()
+  const finder = createEntryFinder(name, identities, algs, SYSTEM_CLOCK)
+  const unwrapping = createUnwrapping(unwrapBounds(unwrap), SYSTEM_CLOCK)
   const counts = new Map<string, { sealed: number; plain: number }>()
   let closed = false
 
@@ -73,7 +86,8 @@ export function createOpener({ name, identities, channels, realm }: OpenerOption
     const channel = channels.get(channelName)
     const bytes = Buffer.isBuffer(given) ? given : Buffer.from(given.buffer, given.byteOffset, given.byteLength)
     if (!looksSealed(bytes)) throw new SealbusError('ERR_SEALBUS_NOT_SEALED', `a message on channel ${JSON.stringify(channelName)} is not sealed`)
-    const envelope = decodeEnvelope(bytes)
+    const envelope = forms.read(bytes)
+    if (!encs.has(envelope.enc.enc)) throw refused('its `enc` is not permitted here')
     if (!envelope.native && !channel.foreign) throw refused('it is no Sealbus message, and its channel does not accept `foreign` ones')
     return { bytes, channel, envelope }
   }
@@ -81,6 +95,7 @@ export function createOpener({ name, identities, channels, realm }: OpenerOption
   const finish = (message: ReturnType<typeof read>, options: OpenOptions, { candidate, contentKey, cached }: Unwrapped, content: Buffer): OpenedMessage => {
     const { bytes, channel, envelope } = message
     if (!cached) cache.add(candidate.digest, candidate.identity, contentKey)
+    forms.remember(bytes, envelope)
     const context = envelope.native?.context
     if (context) checkContext(context, { channel, realm, key: options.key, headers: options.headers })
     const plaintext = context?.compression ? decompress(context.compression, content) : content
@@ -113,7 +128,7 @@ export function createOpener({ name, identities, channels, realm }: OpenerOption
     return { candidate, contentKey: randomContentKey(candidate), cached: true }
   }
 
-  const openSync = (given: Uint8Array, options: OpenOptions): OpenedMessage => {
+  const openNow = (given: Uint8Array, options: OpenOptions): OpenedMessage => {
     const message = read(given, options)
     for (const candidate of finder.find(message.envelope)) {
       const unwrapped = withoutUnwrap(candidate) ?? afterUnwrap(candidate, unwrapping.now(candidate))
@@ -123,7 +138,7 @@ export function createOpener({ name, identities, channels, realm }: OpenerOption
     throw decryptFailed()
   }
 
-  const open: Opener['open'] = async (given, options) => {
+  const openLater: Opener['open'] = async (given, options) => {
     const message = read(given, options)
     const { signal } = options
     for (const candidate of await finder.findAfterRefresh(message.envelope)) {
@@ -135,9 +150,16 @@ export function createOpener({ name, identities, channels, realm }: OpenerOption
     throw decryptFailed()
   }
 
+  const openSync: Opener['openSync'] = (bytes, options) =>
+    TRACES.open.hasSubscribers ? traced(TRACES.open, { channel: options.channel, envelopeBytes: bytes.length }, () => openNow(bytes, options), openedFacts) : openNow(bytes, options)
+
+  const open: Opener['open'] = (bytes, options) =>
+    TRACES.open.hasSubscribers ? traced(TRACES.open, { channel: options.channel, envelopeBytes: bytes.length }, () => openLater(bytes, options), openedFacts) : openLater(bytes, options)
+
   const close = (): void => {
     closed = true
     cache.clear()
+    forms.clear()
   }
 
   return {
@@ -157,6 +179,19 @@ export function createOpener({ name, identities, channels, realm }: OpenerOption
     close,
     [Symbol.dispose]: close,
   }
+}
+
+const openedFacts = ({ plaintext, id, kid }: OpenedMessage): Partial<OpenTrace> => ({ payloadBytes: plaintext.length, id, kid })
+
+function unwrapBounds(given: Partial<UnwrapBounds> = {}): UnwrapBounds {
+  const bound = (name: keyof UnwrapBounds): number => {
+    const value = given[name] ?? LIMITS.unwrap[name]
+    if (!Number.isInteger(value) || value < LIMITS.unwrapFloor[name] || value > LIMITS.unwrapCeiling[name]) {
+      throw invalid(`\`unwrap.${name}\` is an integer from ${LIMITS.unwrapFloor[name]} to ${LIMITS.unwrapCeiling[name]}`)
+    }
+    return value
+  }
+  return { timeoutMs: bound('timeoutMs'), concurrency: bound('concurrency'), perSecond: bound('perSecond') }
 }
 
 interface Unwrapped {
@@ -180,4 +215,8 @@ function randomContentKey({ contentKeySize, request }: Candidate): ContentKey {
 
 /** The one failure for all cryptographic causes. */
 const decryptFailed = (): SealbusError => new SealbusError('ERR_SEALBUS_DECRYPT_FAILED', 'the message cannot be decrypted: it was changed, or not sealed for this key')
+const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', reason)
+const raise = (error: SealbusError): never => {
+  throw error
+}
 const closedError = (): SealbusError => new SealbusError('ERR_SEALBUS_CLOSED', 'the opener is closed')

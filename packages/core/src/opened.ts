@@ -33,14 +33,45 @@ export function markOpened<Message extends object>(message: Message, facts: Open
   return Object.assign(message, { [OPENED]: facts })
 }
 
-const envelopes = new WeakMap<Uint8Array, { channel: string; id: string | undefined }>()
+interface EnvelopeFacts {
+  readonly channel: string
+  readonly id: string | undefined
+}
+
+/** A base class whose constructor gives back the object that it is given: the fields of a subclass go onto that. */
+const Given = function (object: object): object {
+  return object
+} as unknown as new (object: object) => object
+
+/**
+ * A private field on the envelope's own buffer. It does what a WeakMap does, and nobody else can write it; but a WeakMap
+ * with an entry per message costs the garbage collector more than all else that is done here for a message.
+ */
+class OpenedEnvelope extends Given {
+  #facts: EnvelopeFacts
+
+  private constructor(envelope: Buffer, facts: EnvelopeFacts) {
+    super(envelope)
+    this.#facts = facts
+  }
+
+  static mark(envelope: Buffer, facts: EnvelopeFacts): object {
+    if (!(#facts in envelope)) return new OpenedEnvelope(envelope, facts)
+    ;(envelope as unknown as OpenedEnvelope).#facts = facts
+    return envelope
+  }
+
+  static facts(value: object): EnvelopeFacts | undefined {
+    return #facts in value ? value.#facts : undefined
+  }
+}
 
 /** Remembers that these bytes are an envelope that was opened here. */
-export function rememberEnvelope(envelope: Buffer, facts: { channel: string; id: string | undefined }): void {
-  envelopes.set(envelope, facts)
+export function rememberEnvelope(envelope: Buffer, facts: EnvelopeFacts): void {
+  OpenedEnvelope.mark(envelope, facts)
 }
 
 /** The facts of an envelope that was opened here: this very object, not a copy. Undefined for any other value. */
-export function openedEnvelope(value: unknown): { channel: string; id: string | undefined } | undefined {
-  return types.isUint8Array(value) ? envelopes.get(value) : undefined
+export function openedEnvelope(value: unknown): EnvelopeFacts | undefined {
+  return types.isUint8Array(value) ? OpenedEnvelope.facts(value) : undefined
 }

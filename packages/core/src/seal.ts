@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { type ContentEncryption, contentEncryption, DEFAULT_ENC } from './algorithms.ts'
+import { type ContentEncryption, contentEncryption, DEFAULT_ENC, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
 import { type Channel, type Channels, checkRecipients } from './channels.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
 import { compress } from './compression.ts'
@@ -12,6 +12,7 @@ import { LIMITS } from './limits.ts'
 import { openedEnvelope } from './opened.ts'
 import { createRandomSource } from './random.ts'
 import type { RecipientDirectory, RecipientKey } from './recipient.ts'
+import { traced, TRACES } from './tracing.ts'
 
 /** Facts about the message to seal. */
 export interface SealOptions {
@@ -79,6 +80,8 @@ export interface SealerOptions {
   readonly channels: Channels
   /** Content encryption. Default `A256GCM`. */
   readonly enc?: 'A256GCM' | 'A128GCM'
+  /** Which recipients' keys to seal for, by their `alg`. Default: all of the table, `ECDH-ES+A256KW` and `RSA-OAEP-256`; an option can only narrow it. */
+  readonly keyManagementAlgorithms?: readonly KeyManagementAlgorithm[]
   /** `session`: one content key for a bounded run of messages. `per-message`: one each, as RFC 7516 §5.1 has it. Default `session`. */
   readonly contentKeys?: 'session' | 'per-message'
   /** Bounds of a session. Defaults 1,024 messages, 60,000 ms, 256 MiB; ceilings 2^20, 1 h, 64 GiB. */
@@ -94,6 +97,8 @@ export function createSealer(options: SealerOptions): Sealer {
   checkOptions(options)
   const row = contentEncryption(enc)
   if (!row?.seals) throw invalid("`enc` is 'A256GCM' or 'A128GCM'")
+  const algs = narrowed(options.keyManagementAlgorithms, KEY_MANAGEMENT_ALGORITHMS)
+  if (!algs) throw invalid(`\`keyManagementAlgorithms\` is a list of ${KEY_MANAGEMENT_ALGORITHMS.join(', ')}`)
   const bounds = sessionBounds(options.session)
   const random = createRandomSource()
   const sessions = createContentKeys({ row, bounds, perMessage: contentKeys === 'per-message', serialization, clock: SYSTEM_CLOCK })
@@ -116,6 +121,7 @@ export function createSealer(options: SealerOptions): Sealer {
     for (const name of names) {
       const key = directory.peek(name)
       if (!key) return undefined
+      if (!algs.has(key.alg)) throw new SealbusError('ERR_SEALBUS_NO_USABLE_KEY', `the key of recipient ${JSON.stringify(name)} is for ${key.alg}, which this sealer does not permit`)
       keys.push(key)
     }
     keyLists.set(names, keys)
@@ -126,7 +132,7 @@ export function createSealer(options: SealerOptions): Sealer {
     await Promise.all([...new Set(names)].map((name) => directory.resolve(name, signal && { signal })))
   }
 
-  const sealSync = (plaintext: Uint8Array | string, message: SealOptions): SealedMessage => {
+  const sealNow = (plaintext: Uint8Array | string, message: SealOptions): SealedMessage => {
     const channel = sealedChannel(message.channel)
     const payload = typeof plaintext === 'string' ? Buffer.from(plaintext) : asBuffer(plaintext)
     const passed = passThrough(plaintext, payload, channel)
@@ -156,12 +162,12 @@ export function createSealer(options: SealerOptions): Sealer {
       iat: Math.floor(Date.now() / 1_000),
       channel: channel.name,
       to: names,
-      ...(channel.bindKey && message.key !== undefined && message.key !== null && { key: hashRecordKey(message.key) }),
-      ...(message.contentEncoding !== undefined && { contentEncoding: message.contentEncoding }),
-      ...(message.inReplyTo !== undefined && { inReplyTo: message.inReplyTo }),
-      ...(realm !== undefined && { realm }),
-      ...(channel.compress && { compression: channel.compress }),
-      ...(headers && { headers }),
+      key: channel.bindKey && message.key !== undefined && message.key !== null ? hashRecordKey(message.key) : undefined,
+      contentEncoding: message.contentEncoding,
+      inReplyTo: message.inReplyTo,
+      realm,
+      compression: channel.compress,
+      headers,
     })
     const content = channel.compress ? compress(channel.compress, payload) : payload
     const session = sessions.claim(channel.name, keys, content.length)
@@ -170,6 +176,11 @@ export function createSealer(options: SealerOptions): Sealer {
     const iv = random.take(row.ivSize)
     const { ciphertext, tag } = encryptContent(row, session.key, iv, aad, content)
     return { bytes: encodeEnvelope(session.form, aad, iv, ciphertext, tag), contentType: session.form.contentType, id }
+  }
+
+  const sealSync = (plaintext: Uint8Array | string, message: SealOptions): SealedMessage => {
+    if (!TRACES.seal.hasSubscribers) return sealNow(plaintext, message)
+    return traced(TRACES.seal, { channel: message.channel, payloadBytes: Buffer.byteLength(plaintext) }, () => sealNow(plaintext, message), ({ bytes, id }) => ({ envelopeBytes: bytes.length, id }))
   }
 
   const isReady = (message: SealOptions): boolean => {

@@ -1,44 +1,47 @@
 import { abortable } from './abortable.ts'
 import { type ContentKey, contentKey } from './content-key-cache.ts'
 import type { Candidate } from './entry.ts'
-import { SealbusError } from './errors.ts'
-import { LIMITS } from './limits.ts'
+import type { Clock } from './clock.ts'
+import { isSealbusError, SealbusError } from './errors.ts'
+import { type KeysTrace, traced, TRACES } from './tracing.ts'
+import { createUnwrapPace, type UnwrapBounds } from './unwrap-pace.ts'
 import { isPublicKey } from './wrap.ts'
 
 /**
- * Asks identities to unwrap: at once where they can, else with one call in flight per wrapped key, and a time-out.
+ * Asks identities to unwrap: at once where they can, else with one call in flight per wrapped key, paced, and with a time-out.
  * Null: the wrapped key is not this identity's, or is broken.
  */
 export interface Unwrapping {
   /** @throws ERR_SEALBUS_KEYS_NOT_READY when the identity answers later */
   now(candidate: Candidate): ContentKey | null
-  /** Rejects with ERR_SEALBUS_KEY_UNAVAILABLE when the identity's source fails or takes too long: never as a failed decryption. */
+  /**
+   * Rejects with ERR_SEALBUS_KEY_UNAVAILABLE when the identity's source fails or takes too long, and with
+   * ERR_SEALBUS_KEY_FORBIDDEN when that is what the source throws: never as a failed decryption.
+   */
   later(candidate: Candidate, signal: AbortSignal | undefined): Promise<ContentKey | null>
 }
 
-export function createUnwrapping(): Unwrapping {
+export function createUnwrapping(bounds: UnwrapBounds, clock: Clock): Unwrapping {
   const inFlight = new Map<string, Promise<ContentKey | null>>()
+  const pace = createUnwrapPace(bounds, clock)
 
-  const ask = (candidate: Candidate, signal: AbortSignal): Buffer | null | Promise<Buffer | null> => {
-    const { epk } = candidate.request
-    if (epk && !isPublicKey(epk)) return null
-    try {
-      return candidate.identity.unwrap({ ...candidate.request, signal })
-    } catch {
-      throw unavailable(candidate)
-    }
+  const ask = ({ identity, request }: Candidate, signal: AbortSignal): Buffer | null | Promise<Buffer | null> => {
+    const unwrap = (): Buffer | null | Promise<Buffer | null> => identity.unwrap({ ...request, signal })
+    return TRACES.keys.hasSubscribers ? traced(TRACES.keys, { operation: 'unwrap', name: identity.kid }, unwrap, (key): Partial<KeysTrace> => ({ outcome: key ? 'done' : 'failed' })) : unwrap()
   }
 
-  /** Shares one answer among all who wait for the same wrapped key. */
-  const share = (candidate: Candidate, pending: Promise<Buffer | null>, timeout: AbortSignal): Promise<ContentKey | null> => {
+  /** Shares one answer among all who wait for the same wrapped key. The place is given back when the time is over, answer or not. */
+  const share = (candidate: Candidate, pending: Promise<Buffer | null>, timeout: AbortSignal, leave: () => void): Promise<ContentKey | null> => {
     const answer = (async (): Promise<ContentKey | null> => {
       try {
         return toContentKey(candidate, await abortable(pending, timeout, ended))
-      } catch {
-        // Whatever a KMS client throws may quote keys or tokens: only the fact is passed on.
-        throw unavailable(candidate)
+      } catch (error) {
+        throw sourceError(candidate, error)
       }
-    })().finally(() => inFlight.delete(candidate.digest))
+    })().finally(() => {
+      inFlight.delete(candidate.digest)
+      leave()
+    })
     inFlight.set(candidate.digest, answer)
     return answer
   }
@@ -47,9 +50,29 @@ export function createUnwrapping(): Unwrapping {
   const start = (candidate: Candidate): ContentKey | null | Promise<ContentKey | null> => {
     const running = inFlight.get(candidate.digest)
     if (running) return running
-    const timeout = AbortSignal.timeout(LIMITS.unwrapTimeoutMs)
-    const answer = ask(candidate, timeout)
-    return answer instanceof Promise ? share(candidate, answer, timeout) : toContentKey(candidate, answer)
+    const { epk } = candidate.request
+    if (epk && !isPublicKey(epk)) return null
+    const { thumbprint } = candidate.identity
+    const timeout = AbortSignal.timeout(bounds.timeoutMs)
+    if (!pace.tryEnter(thumbprint)) {
+      let inside = false
+      const pending = pace.enter(thumbprint, timeout).then(() => {
+        inside = true
+        return ask(candidate, timeout)
+      })
+      return share(candidate, pending, timeout, () => inside && pace.leave(thumbprint))
+    }
+    let answer
+    try {
+      answer = ask(candidate, timeout)
+    } catch (error) {
+      pace.leave(thumbprint)
+      throw sourceError(candidate, error)
+    }
+    if (answer instanceof Promise) return share(candidate, answer, timeout, () => pace.leave(thumbprint))
+    // A key in this process answers at once: there is nobody to spare.
+    pace.leave(thumbprint, 'unused')
+    return toContentKey(candidate, answer)
   }
 
   return {
@@ -77,5 +100,9 @@ function toContentKey({ contentKeySize, request }: Candidate, raw: Buffer | null
 
 const ended = (): SealbusError => new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', 'waiting for a key was ended')
 
-const unavailable = ({ identity }: Candidate): SealbusError =>
-  new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', `the source of the key ${JSON.stringify(identity.kid)} cannot answer now`)
+/** Whatever a KMS client throws may quote keys or tokens: only the fact is passed on, and whether it is a refusal. */
+function sourceError({ identity }: Candidate, error: unknown): SealbusError {
+  return isSealbusError(error) && error.code === 'ERR_SEALBUS_KEY_FORBIDDEN'
+    ? new SealbusError('ERR_SEALBUS_KEY_FORBIDDEN', `the source of the key ${JSON.stringify(identity.kid)} refuses to use it: permission is missing, or the key is disabled`)
+    : new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', `the source of the key ${JSON.stringify(identity.kid)} cannot answer now`)
+}

@@ -70,15 +70,22 @@ export function readEphemeralKey(value: Json | undefined, row: CurveRow): JWK | 
   return y === undefined ? undefined : { kty: row.kty, crv: row.crv, x, y }
 }
 
-/** Whether the point is on its curve: import checks it. An identity whose private half is elsewhere must never see another. */
+/**
+ * Whether the point is on its curve, and not one of X25519's of low order: import checks the first, agreement refuses the
+ * second (RFC 7748 §6.1). An identity whose private half is elsewhere must never see another.
+ */
 export function isPublicKey(epk: JWK): boolean {
   try {
-    createPublicKey({ key: epk, format: 'jwk' })
+    const publicKey = createPublicKey({ key: epk, format: 'jwk' })
+    if (epk.kty === 'OKP') diffieHellman({ privateKey: (probe ??= generateKeyPairSync('x25519').privateKey), publicKey }).fill(0)
     return true
   } catch {
     return false
   }
 }
+
+/** Any private key shows a low-order point; made at the first use. */
+let probe: KeyObject | undefined
 
 function coordinate(value: Json | undefined, row: CurveRow): string | undefined {
   return typeof value === 'string' && decodeBase64url(value)?.length === row.size ? value : undefined

@@ -1,9 +1,11 @@
 import { createHmac } from 'node:crypto'
+import { inspect } from 'node:util'
 import { CompactEncrypt, FlattenedEncrypt, GeneralEncrypt } from 'jose'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { type ChannelDeclaration, defineChannels } from '../src/channels.ts'
 import { createOpener, type Opener, type OpenerOptions } from '../src/open.ts'
-import type { Identity } from '../src/identity.ts'
+import { SealbusError } from '../src/errors.ts'
+import type { Identity, Tombstone } from '../src/identity.ts'
 import { createSealer, type SealerOptions } from '../src/seal.ts'
 import { type KeyKind, testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
 import { codeOf, rejectionOf } from './support/thrown.ts'
@@ -126,6 +128,36 @@ describe('open: whose key', () => {
     expect(codeOf(() => current.openSync(bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_KEY_REVOKED')
   })
 
+  it.each(['general', 'compact'] as const)('what was found for one message of a content key holds for the next only while the identities say the same (%s)', (serialization) => {
+    const channels = defineChannels({ orders: { to: serialization === 'compact' ? ['billing'] : ['billing', 'shipping'] } })
+    const sealer = createSealer({ directory: testDirectory({ billing: billing.recipientKey, shipping: shipping.recipientKey }), channels, serialization })
+    const store: Record<string, Identity | Tombstone> = {}
+    const opener = createOpener({ name: 'billing', channels, identities: { find: (kid) => store[kid], list: () => [] } })
+    const next = (): string => {
+      const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+      try {
+        return opener.openSync(bytes, { channel: 'orders' }).kid
+      } catch (error) {
+        return (error as SealbusError).code
+      }
+    }
+    const unwrap = vi.fn((request: Parameters<Identity['unwrap']>[0]) => billing.identity.unwrap(request))
+    expect(next()).toBe('ERR_SEALBUS_KEY_MISSING')
+    store['billing-1'] = { ...billing.identity, unwrap }
+    expect([next(), next(), next()]).toEqual(['billing-1', 'billing-1', 'billing-1'])
+    expect(unwrap).toHaveBeenCalledTimes(1)
+    store['billing-1'] = { ...billing.identity, unwrap }
+    expect([next(), next()]).toEqual(['billing-1', 'billing-1'])
+    expect(unwrap).toHaveBeenCalledTimes(2)
+    store['billing-1'] = { kid: 'billing-1', destroyed: { at: new Date(0) } }
+    expect([next(), next()]).toEqual(['ERR_SEALBUS_KEY_DESTROYED', 'ERR_SEALBUS_KEY_DESTROYED'])
+    delete store['billing-1']
+    expect(next()).toBe('ERR_SEALBUS_KEY_MISSING')
+    if (serialization === 'compact') return
+    store['shipping-1'] = shipping.identity
+    expect([next(), next()]).toEqual(['shipping-1', 'shipping-1'])
+  })
+
   it('unwraps once per content key, and remembers wrapped keys that failed', () => {
     const { sealer, opener } = pair()
     const unwrap = vi.fn((request: Parameters<Identity['unwrap']>[0]) => billing.identity.unwrap(request))
@@ -189,6 +221,41 @@ describe('open: a private half elsewhere', () => {
     expect(JSON.stringify(error, Object.getOwnPropertyNames(error)) + String(error)).not.toContain('secret-token')
   })
 
+  it.each([
+    ['rejects', async (): Promise<never> => Promise.reject(new SealbusError('ERR_SEALBUS_KEY_FORBIDDEN', 'token-123'))],
+    ['throws', (): never => {
+      throw new SealbusError('ERR_SEALBUS_KEY_FORBIDDEN', 'token-123')
+    }],
+  ])('a refusal is its own code, in our words, when it %s', async (_title, unwrap) => {
+    const { bytes } = pair().sealer.sealSync('x', { channel: 'orders' })
+    const error: unknown = await remote(unwrap).open(bytes, { channel: 'orders' }).catch((reason: unknown) => reason)
+    expect(error).toMatchObject({ code: 'ERR_SEALBUS_KEY_FORBIDDEN', transient: false })
+    expect(inspect(error)).not.toContain('token-123')
+  })
+
+  it('is asked by no more than `concurrency` at a time; who waits too long is told of an outage, and loses nothing', async () => {
+    let [under, most, answering] = [0, 0, false]
+    const unwrap = async (request: Parameters<Identity['unwrap']>[0]): Promise<Buffer | null> => {
+      most = Math.max(most, ++under)
+      if (!answering) await new Promise((resolve) => request.signal?.addEventListener('abort', resolve))
+      under--
+      return billing.identity.unwrap(request)
+    }
+    const opener = createOpener({ name: 'billing', identities: testIdentities({ ...billing.identity, unwrap }), channels: pair().opener.channels, unwrap: { concurrency: 3, timeoutMs: 100 } })
+    const { sealer } = pair(ORDERS, { contentKeys: 'per-message' })
+    const messages = Array.from({ length: 10 }, (_, index) => sealer.sealSync(`${index}`, { channel: 'orders' }).bytes)
+    const openAll = (): Promise<string[]> => Promise.all(messages.map((bytes) => opener.open(bytes, { channel: 'orders' }).then(({ plaintext }) => plaintext.toString(), (error: SealbusError) => error.code)))
+    expect(await openAll()).toEqual(messages.map(() => 'ERR_SEALBUS_KEY_UNAVAILABLE'))
+    expect(most).toBe(3)
+    answering = true
+    expect(await openAll()).toEqual(messages.map((_, index) => `${index}`))
+    expect(most).toBe(3)
+  })
+
+  it.each([{ concurrency: 0 }, { timeoutMs: 99 }, { perSecond: 10_001 }, { concurrency: 1.5 }])('bounds out of range are refused: %o', (unwrap) => {
+    expect(codeOf(() => createOpener({ name: 'billing', identities: testIdentities(), channels: pair().opener.channels, unwrap }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+
   it('a caller that aborts leaves the wait', async () => {
     const opener = remote(() => new Promise(() => {}))
     const { bytes } = pair().sealer.sealSync('x', { channel: 'orders' })
@@ -244,6 +311,39 @@ describe('open: what jose seals', () => {
       const bytes = await seal(alg, enc, to)
       expect(codeOf(() => foreignOpener(to.identity).openSync(bytes, { channel: 'orders' })), `${alg} ${enc}`).toBe('ERR_SEALBUS_REFUSED')
     }
+  })
+})
+
+describe('algorithms are narrowed by options, and never widened', () => {
+  const channels = defineChannels({ orders: ORDERS })
+  it('the opener refuses what it does not list, before any private key is asked', () => {
+    const unwrap = vi.fn((request: Parameters<Identity['unwrap']>[0]) => billing.identity.unwrap(request))
+    const opening = (options: Partial<OpenerOptions>, enc: 'A256GCM' | 'A128GCM' = 'A256GCM'): string => {
+      const { sealer: sealing, opener } = pair(ORDERS, { enc }, { identities: testIdentities({ ...billing.identity, unwrap }), ...options })
+      try {
+        return opener.openSync(sealing.sealSync('x', { channel: 'orders' }).bytes, { channel: 'orders' }).plaintext.toString()
+      } catch (error) {
+        return (error as SealbusError).code
+      }
+    }
+    expect(opening({ keyManagementAlgorithms: ['RSA-OAEP-256'] })).toBe('ERR_SEALBUS_REFUSED')
+    expect(opening({ contentEncryptionAlgorithms: ['A256GCM', 'A256CBC-HS512'] }, 'A128GCM')).toBe('ERR_SEALBUS_REFUSED')
+    expect(unwrap).not.toHaveBeenCalled()
+    expect(opening({ keyManagementAlgorithms: ['ECDH-ES+A256KW'], contentEncryptionAlgorithms: ['A128GCM'] }, 'A128GCM')).toBe('x')
+  })
+
+  it('the sealer refuses a recipient whose key is for another', async () => {
+    const rsa = await testKey('RSA', 'rsa-1')
+    const channels = defineChannels({ orders: { to: ['rsa'] } })
+    const sealing = (keyManagementAlgorithms: SealerOptions['keyManagementAlgorithms']): ReturnType<typeof createSealer> => createSealer({ directory: testDirectory({ rsa: rsa.recipientKey }), channels, ...(keyManagementAlgorithms && { keyManagementAlgorithms }) })
+    expect(codeOf(() => sealing(['ECDH-ES+A256KW']).sealSync('x', { channel: 'orders' }))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+    expect(sealing(undefined).sealSync('x', { channel: 'orders' }).bytes.length).toBeGreaterThan(0)
+  })
+
+  it.each([[[]], [['none']], ['ECDH-ES+A256KW'], [['dir']]])('%o is no list of permitted names', (given) => {
+    expect(codeOf(() => createOpener({ name: 'b', identities: testIdentities(), channels, keyManagementAlgorithms: given as never }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+    expect(codeOf(() => createOpener({ name: 'b', identities: testIdentities(), channels, contentEncryptionAlgorithms: given as never }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+    expect(codeOf(() => createSealer({ directory: testDirectory({}), channels, keyManagementAlgorithms: given as never }))).toBe('ERR_SEALBUS_INVALID_OPTION')
   })
 })
 

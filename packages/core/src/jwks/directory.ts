@@ -8,6 +8,7 @@ import { DIRECTORY_LIMITS } from './limits.ts'
 import { parseKeySet, type SetKey } from './parse.ts'
 import { selectKey } from './select.ts'
 import { checkSource, type JwksSource, type Source } from './source.ts'
+import { type KeysTrace, traced, TRACES } from '../tracing.ts'
 import { createTurnstile } from './turnstile.ts'
 
 export interface JwksDirectoryOptions {
@@ -86,8 +87,14 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
   const load = (source: Source): Promise<State> => {
     const running = inFlight.get(source.name)
     if (running) return running
+    const loading = (TRACES.keys.hasSubscribers ? traced(TRACES.keys, { operation: 'fetch', name: source.name }, () => fetchState(source), outcomeOf) : fetchState(source)).finally(() => inFlight.delete(source.name))
+    inFlight.set(source.name, loading)
+    return loading
+  }
+
+  const fetchState = (source: Source): Promise<State> => {
     const previous = states.get(source.name) ?? { source, selectedUntil: 0 }
-    const loading = hosts
+    return hosts
       .pass(new URL(source.url).host, () => fetchKeySet(source.url, { fetch, timeoutMs, etag: previous.set?.etag, signal: closing.signal }))
       .then((result) => {
         if (closing.signal.aborted) throw closed()
@@ -95,9 +102,6 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
         states.set(source.name, state)
         return state
       })
-      .finally(() => inFlight.delete(source.name))
-    inFlight.set(source.name, loading)
-    return loading
   }
 
   const apply = (previous: State, result: FetchResult): State => {
@@ -217,6 +221,8 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
     [Symbol.dispose]: close,
   }
 }
+
+const outcomeOf = ({ failure }: State): Partial<KeysTrace> => (failure ? { outcome: 'failed', error: failure.error } : {})
 
 /** The object that is known already, for as long as the key is the same: content-key sessions go by it. */
 function reuse(previous: State, key: SetKey): SetKey {

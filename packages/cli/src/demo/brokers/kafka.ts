@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto'
+import type { Admin, Consumer, Kafka, KafkaMessage, Producer } from 'kafkajs'
+import { flipCiphertextBit } from './bit-flip.ts'
+import type { DemoBroker } from './broker.ts'
+import { createKafkaBroker, type KafkaStore, toStored } from './kafka-broker.ts'
+import { BrokerUnreachableError } from './unreachable.ts'
+
+/**
+ * A real Kafka, by kafkajs.
+ *
+ * @throws BrokerUnreachableError
+ */
+export async function connectKafka(brokers: readonly string[]): Promise<DemoBroker> {
+  silenceTimerWarning()
+  // Only here: whoever stays on the broker in the process does not load the client.
+  const { Kafka, logLevel, Partitioners } = await import('kafkajs')
+  const client = new Kafka({ clientId: 'sealbus-demo', brokers: [...brokers], connectionTimeout: 3_000, logLevel: logLevel.NOTHING, retry: { initialRetryTime: 100, retries: 8 } })
+  const probe = new Kafka({ brokers: [...brokers], connectionTimeout: 3_000, requestTimeout: 5_000, logLevel: logLevel.NOTHING, retry: { retries: 0 } }).admin()
+  try {
+    await probe.connect()
+    await probe.describeCluster()
+  } catch (error) {
+    throw new BrokerUnreachableError('Kafka', brokers.join(', '), error)
+  } finally {
+    await probe.disconnect().catch(() => {})
+  }
+  const named: Pick<Kafka, 'producer' | 'consumer' | 'admin'> = {
+    // Its default, named: without a name it prints a warning.
+    producer: (config) => client.producer({ createPartitioner: Partitioners.DefaultPartitioner, ...config }),
+    consumer: (config) => client.consumer(config),
+    admin: (config) => client.admin(config),
+  }
+  return createKafkaBroker({ title: `Kafka at ${brokers.join(', ')}`, client: named, store: createTap(named) })
+}
+
+const TAP_TIMEOUT_MS = 20_000
+
+/** A second pair of eyes: a plain consumer that reads what the broker has, as its operator could. */
+function createTap(client: Pick<Kafka, 'producer' | 'consumer' | 'admin'>): KafkaStore {
+  const seen = new Map<string, KafkaMessage[]>()
+  const groupId = `sealbus-demo-tap-${randomBytes(4).toString('hex')}`
+  let parts: { admin: Admin; consumer: Consumer; producer: Producer } | undefined
+
+  const started = (): NonNullable<typeof parts> => {
+    if (!parts) throw new Error('the tap is not running')
+    return parts
+  }
+
+  /** All records up to the topic's present end. */
+  const read = async (topic: string): Promise<readonly KafkaMessage[]> => {
+    const [end] = await started().admin.fetchTopicOffsets(topic)
+    const deadline = performance.now() + TAP_TIMEOUT_MS
+    const messages = seen.get(topic) ?? []
+    while (messages.length < Number(end?.high ?? 0)) {
+      if (performance.now() > deadline) throw new Error(`Kafka delivered ${messages.length} of ${end?.high} records of ${topic} in ${TAP_TIMEOUT_MS / 1_000} s`)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    return [...messages]
+  }
+
+  return {
+    async start(topics) {
+      for (const topic of topics) seen.set(topic, [])
+      parts = { admin: client.admin(), consumer: client.consumer({ groupId, allowAutoTopicCreation: false, maxWaitTimeInMs: 100 }), producer: client.producer({ allowAutoTopicCreation: false }) }
+      const { admin, consumer, producer } = parts
+      await Promise.all([admin.connect(), consumer.connect(), producer.connect()])
+      await consumer.subscribe({ topics: [...topics], fromBeginning: true })
+      await consumer.run({ autoCommit: false, eachMessage: async ({ topic, message }) => void seen.get(topic)?.push(message) })
+    },
+    records: async (topic) => (await read(topic)).map(toStored),
+    async tamper(topic) {
+      const [oldest] = await read(topic)
+      if (!oldest?.value) throw new Error('there is nothing to tamper with')
+      const before = oldest.value
+      const after = flipCiphertextBit(before)
+      await started().producer.send({ topic, messages: [{ key: oldest.key, value: after, ...(oldest.headers && { headers: oldest.headers }) }] })
+      return { reference: toStored(oldest).reference, before, after, replaced: false, how: 'A Kafka log cannot be changed in place, so the intruder reads the record, flips one bit, and writes the changed copy behind the others.' }
+    },
+    async remove(topics, groups) {
+      await Promise.allSettled(parts ? [parts.consumer.disconnect(), parts.producer.disconnect(), parts.admin.disconnect()] : [])
+      const admin = client.admin()
+      try {
+        await admin.connect()
+        // An early end leaves some of them unmade.
+        const [made, { groups: known }] = await Promise.all([admin.listTopics(), admin.listGroups()])
+        const ours = known.map((each) => each.groupId).filter((each) => each === groupId || groups.includes(each))
+        if (ours.length > 0) await admin.deleteGroups(ours)
+        const present = topics.filter((topic) => made.includes(topic))
+        if (present.length > 0) await admin.deleteTopics({ topics: present })
+      } finally {
+        await admin.disconnect()
+      }
+    },
+  }
+}
+
+/** kafkajs sets timers for moments already past, and Node warns of each such run. All other warnings stay. */
+function silenceTimerWarning(): void {
+  const emitWarning = process.emitWarning.bind(process) as (...args: unknown[]) => void
+  process.emitWarning = (...args: unknown[]): void => {
+    if (args[1] !== 'TimeoutNegativeWarning') emitWarning(...args)
+  }
+}

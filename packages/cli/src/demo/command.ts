@@ -1,0 +1,91 @@
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { EXIT } from '../exit-codes.ts'
+import type { DemoBroker } from './brokers/broker.ts'
+import { connectKafka } from './brokers/kafka.ts'
+import { connectMemory } from './brokers/memory.ts'
+import { connectRabbit } from './brokers/rabbitmq.ts'
+import { BrokerUnreachableError } from './brokers/unreachable.ts'
+import { listenForInterruption } from './interruption.ts'
+import { createScreen } from './screen.ts'
+import { tellStory } from './story.ts'
+
+export interface DemoOptions {
+  readonly broker: 'memory' | 'kafka' | 'rabbitmq'
+  readonly kafkaBrokers: readonly string[]
+  readonly amqpUrl: string
+  readonly messages: number
+}
+
+/** How the demo comes by its broker. */
+export type Connect = (options: DemoOptions) => Promise<DemoBroker>
+
+/** `sealbus demo`. It sets the process's exit code. */
+export function demoCommand(connect: Connect = connectAs): Command {
+  return new Command('demo')
+    .description('show in half a minute what Sealbus does, on a broker inside this process or on a real one')
+    .addOption(new Option('--broker <name>', 'where the messages go').choices(['memory', 'kafka', 'rabbitmq']).default('memory'))
+    .addOption(new Option('--kafka-brokers <list>', 'host:port, more with commas').env('SEALBUS_KAFKA_BROKERS').default(['127.0.0.1:9092'], '127.0.0.1:9092').argParser(parseBrokers))
+    .addOption(new Option('--amqp-url <url>', 'amqp:// or amqps://').env('SEALBUS_AMQP_URL').default('amqp://127.0.0.1:5673'))
+    .addOption(new Option('--messages <n>', 'orders before the rush hour, 10 to 10000').default(200).argParser(parseMessages))
+    .addHelpText('after', `
+Exit codes: 0 all that the demo shows was checked and holds, 1 a check failed, 2 wrong arguments,
+3 the broker cannot be reached, 130 after Ctrl-C. Everything that it makes on a broker is removed at the end.`)
+    .action(async (options: DemoOptions, command: Command) => {
+      // Not by an argument parser: its error quotes the value, which may hold a password.
+      if (!isAmqpUrl(options.amqpUrl)) command.error("error: --amqp-url (or SEALBUS_AMQP_URL) is no URL that starts with amqp:// or amqps://")
+      process.exitCode = await runDemo(options, connect)
+    })
+}
+
+async function runDemo(options: DemoOptions, connect: Connect): Promise<number> {
+  const interruption = listenForInterruption()
+  const connecting = connect(options)
+  try {
+    const broker = await interruption.orInterrupted(connecting)
+    const story = tellStory({ screen: createScreen(process.stdout), broker, messages: options.messages, signal: interruption.signal })
+    const { checks } = await interruption.orInterrupted(story)
+    return checks.every(({ holds }) => holds) ? EXIT.ok : EXIT.failed
+  } catch (error) {
+    if (interruption.exitCode !== undefined) return interruption.exitCode
+    complain(error)
+    if (!(error instanceof BrokerUnreachableError)) return EXIT.failed
+    console.error('Start both brokers with: docker compose up -d --wait\nOr stay inside this process: --broker memory')
+    return EXIT.unreachable
+  } finally {
+    // An interruption does not wait for the connection; leaving does, so that it is closed.
+    const broker = await connecting.catch(() => undefined)
+    await broker?.close().catch((error: unknown) => complain(error, 'not everything could be removed from the broker: '))
+    interruption.dispose()
+  }
+}
+
+function complain(error: unknown, prefix = ''): void {
+  console.error(`\nerror: ${prefix}${error instanceof Error ? error.message : 'unknown'}`)
+}
+
+function connectAs({ broker, kafkaBrokers, amqpUrl }: DemoOptions): Promise<DemoBroker> {
+  switch (broker) {
+    case 'memory':
+      return connectMemory()
+    case 'kafka':
+      return connectKafka(kafkaBrokers)
+    case 'rabbitmq':
+      return connectRabbit(amqpUrl)
+  }
+}
+
+function parseBrokers(given: string): string[] {
+  const brokers = given.split(',').map((each) => each.trim())
+  if (!brokers.every((each) => /^[^\s:]+:\d{1,5}$/.test(each) || /^\[[\da-f:]+\]:\d{1,5}$/i.test(each))) throw new InvalidArgumentError('It is host:port, more with commas.')
+  return brokers
+}
+
+function isAmqpUrl(given: string): boolean {
+  return URL.canParse(given) && ['amqp:', 'amqps:'].includes(new URL(given).protocol)
+}
+
+function parseMessages(given: string): number {
+  const messages = Number(given)
+  if (!/^\d+$/.test(given) || messages < 10 || messages > 10_000) throw new InvalidArgumentError('It is a whole number from 10 to 10000.')
+  return messages
+}

@@ -1,0 +1,108 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { encodeContext } from '../src/context.ts'
+import { decodeEnvelope, decodeKnown, encodeEnvelope, encodeProtected, type Envelope, type EnvelopeForm, envelopeForm, knownForm } from '../src/envelope.ts'
+import { SealbusError } from '../src/errors.ts'
+import { createKnownForms } from '../src/known-forms.ts'
+import type { WrappedKey } from '../src/wrap.ts'
+
+const COMMITMENT = Buffer.alloc(32, 1)
+const EPK = { kty: 'OKP', crv: 'X25519', x: Buffer.alloc(32, 2).toString('base64url') }
+const ecdh = (kid: string): WrappedKey => ({ kid, thumbprint: `print of ${kid}`, alg: 'ECDH-ES+A256KW', epk: EPK, encryptedKey: Buffer.alloc(40, 5) })
+const form = (...kids: string[]): EnvelopeForm => envelopeForm('A256GCM', COMMITMENT, kids.map(ecdh), 'general')
+const write = (of: EnvelopeForm, id: string, { contentType, ciphertext = Buffer.from(id) }: { contentType?: string; ciphertext?: Buffer } = {}): Buffer =>
+  encodeEnvelope(of, encodeProtected(of, contentType, encodeContext({ id, iat: 1, channel: 'orders', to: ['a'] })) ?? expect.fail(), Buffer.alloc(12, id), ciphertext, Buffer.alloc(16, id))
+
+/** A reader that knows this envelope's form. */
+function knowing(bytes: Buffer): (other: Buffer) => Envelope | undefined {
+  const known = knownForm(bytes, decodeEnvelope(bytes))
+  return (other) => decodeKnown(other, (name) => (name === known?.name ? known : undefined))
+}
+
+describe('envelopes of a known form', () => {
+  it.each([
+    ['one recipient', form('a')],
+    ['ten recipients', form('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j')],
+    ['kids of any Unicode', form('größe', '鍵')],
+  ])('%s: read to the same, with the very same entries', (_title, of) => {
+    const read = knowing(write(of, 'first'))
+    for (const next of [write(of, 'next'), write(of, 'typed', { contentType: 'application/json' }), write(of, 'empty', { ciphertext: Buffer.alloc(0) })]) {
+      const known = read(next) ?? expect.fail('not recognized')
+      const { entries, ...rest } = decodeEnvelope(next)
+      expect(known).toEqual({ ...rest, entries: known.entries })
+      expect(known.entries.map(({ kid, encryptedKey, own }) => ({ kid, encryptedKey, own }))).toEqual(entries.map(({ kid, encryptedKey, own }) => ({ kid, encryptedKey, own })))
+      expect(read(write(of, 'again'))?.entries).toBe(known.entries)
+    }
+  })
+
+  it('whatever is changed, nothing is read that a full reading refuses or reads otherwise', () => {
+    const of = form('a', 'b')
+    const read = knowing(write(of, 'first'))
+    const original = write(of, 'next', { contentType: 'application/json' })
+    const outcomes = { known: 0, refused: 0 }
+    const position = fc.integer({ min: 0, max: original.length - 1 })
+    const piece = fc.oneof(fc.constantFrom('"', '{', '}', '[', ']', ',', ':', '\\', '-', '_', '+', '/', '=', ' ', '"kc":"', ',"msg":{}', ',"cty":"x"', '","tag":"', '"}'), fc.string({ unit: 'binary', maxLength: 2 }))
+    fc.assert(
+      fc.property(position, fc.nat(3), piece, (at, removed, inserted) => {
+        const changed = Buffer.concat([original.subarray(0, at), Buffer.from(inserted), original.subarray(at + removed)])
+        const known = attempt(() => read(changed))
+        if (known === undefined) {
+          outcomes.refused++
+          return
+        }
+        const whole = attempt(() => decodeEnvelope(changed))
+        if (known instanceof SealbusError) {
+          expect(whole).toEqual(known)
+          return
+        }
+        outcomes.known++
+        expect({ ...known, entries: known.entries.length }).toEqual({ ...(whole as Envelope), entries: (whole as Envelope).entries.length })
+      }),
+      { numRuns: 20_000 },
+    )
+    expect(outcomes.known).toBeGreaterThan(500)
+    expect(outcomes.refused).toBeGreaterThan(500)
+  })
+
+  it.each([
+    ['the header says more', (text: string) => text.replace('"msg":', '"apu":"AA","msg":')],
+    ['a second `msg`', (text: string) => text.replace('"msg":', '"msg":{},"msg":')],
+    ['`kid` after `msg`', (text: string) => `${text.slice(0, -1)},"kid":"b"}`],
+    ['another `kid`', (text: string) => text.replace('"kid":"a"', '"kid":"b"')],
+    ['another `kc` is not of this form', (text: string) => text.replace('"kc":"A', '"kc":"B')],
+  ])('is not taken for one when %s', (_title, change) => {
+    const read = knowing(write(form('a'), 'first'))
+    const jwe = JSON.parse(write(form('a'), 'next').toString()) as { protected: string }
+    const header = change(Buffer.from(jwe.protected, 'base64url').toString())
+    expect(read(Buffer.from(JSON.stringify({ ...jwe, protected: Buffer.from(header).toString('base64url') })))).toBeUndefined()
+  })
+
+  it.each([
+    ['compact', encodeEnvelope(envelopeForm('A256GCM', COMMITMENT, [ecdh('a')], 'compact'), encodeProtected(form('a'), undefined, encodeContext({ id: 'x', iat: 1, channel: 'c', to: ['a'] })) ?? '', Buffer.alloc(12), Buffer.alloc(3), Buffer.alloc(16))],
+    ['white space', Buffer.from(JSON.stringify(JSON.parse(write(form('a'), 'x').toString()), undefined, 1))],
+    ['another order', Buffer.from(JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(write(form('a'), 'x').toString()) as object).toReversed())))],
+  ])('other texts have no form to remember: %s', (_title, bytes) => expect(knownForm(bytes, decodeEnvelope(bytes))).toBeUndefined())
+
+  it('only what was remembered is known, and until it is cleared', () => {
+    const forms = createKnownForms()
+    const [first, next] = [write(form('a'), 'first'), write(form('a'), 'next')]
+    const read = forms.read(first)
+    expect(forms.read(first).entries).not.toBe(read.entries)
+    forms.remember(first, read)
+    const { entries } = forms.read(next)
+    expect(forms.read(first).entries).toBe(entries)
+    forms.remember(next, forms.read(next))
+    expect(forms.read(first).entries).toBe(entries)
+    forms.clear()
+    expect(forms.read(first).entries).not.toBe(entries)
+  })
+})
+
+function attempt<Value>(read: () => Value): Value | SealbusError {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof SealbusError) return error
+    throw error
+  }
+}

@@ -1,0 +1,69 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Clock } from '../src/clock.ts'
+import { createUnwrapPace, type UnwrapPace } from '../src/unwrap-pace.ts'
+
+const NEVER = new AbortController().signal
+const CLOCK: Clock = { monotonic: () => Date.now(), wall: () => Date.now() }
+
+/** Callers in line, and which of them are inside. */
+function callers(pace: UnwrapPace, count: number, key = 'k'): { inside: number[]; refused: number[] } {
+  const inside: number[] = []
+  const refused: number[] = []
+  for (let caller = 0; caller < count; caller++) pace.enter(key, NEVER).then(() => inside.push(caller), () => refused.push(caller))
+  return { inside, refused }
+}
+
+describe('pace of unwrapping', () => {
+  beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] }))
+  afterEach(() => void vi.useRealTimers())
+  const settle = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0)
+
+  it('no more at a time than are let in, in the order of arrival, and each key by itself', async () => {
+    const pace = createUnwrapPace({ concurrency: 2, perSecond: 100 }, CLOCK)
+    const { inside } = callers(pace, 5)
+    const others = callers(pace, 1, 'other')
+    await settle()
+    expect(inside).toEqual([0, 1])
+    expect(others.inside).toEqual([0])
+    expect(pace.tryEnter('k')).toBe(false)
+    pace.leave('k')
+    await settle()
+    expect(inside).toEqual([0, 1, 2])
+    pace.leave('k')
+    pace.leave('k')
+    await settle()
+    expect(inside).toEqual([0, 1, 2, 3, 4])
+  })
+
+  it('no more in a second, after a burst of as many', async () => {
+    const pace = createUnwrapPace({ concurrency: 1_000, perSecond: 10 }, CLOCK)
+    const { inside } = callers(pace, 40)
+    await settle()
+    expect(inside).toHaveLength(10)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(inside).toHaveLength(20)
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(inside).toHaveLength(40)
+  })
+
+  it('a call that asked nobody costs nothing', () => {
+    const pace = createUnwrapPace({ concurrency: 1, perSecond: 1 }, CLOCK)
+    for (let call = 0; call < 100; call++) {
+      expect(pace.tryEnter('k')).toBe(true)
+      pace.leave('k', 'unused')
+    }
+  })
+
+  it('who aborts leaves the line, and takes nobody\u2019s place', async () => {
+    const pace = createUnwrapPace({ concurrency: 1, perSecond: 100 }, CLOCK)
+    expect(pace.tryEnter('k')).toBe(true)
+    const controller = new AbortController()
+    const aborted = pace.enter('k', controller.signal).then(() => 'inside', () => 'aborted')
+    const { inside } = callers(pace, 1)
+    controller.abort()
+    expect(await aborted).toBe('aborted')
+    pace.leave('k')
+    await settle()
+    expect(inside).toEqual([0])
+  })
+})

@@ -1,0 +1,22 @@
+/** A code block of a README: a whole module, named by the comment that it starts with. */
+export interface CodeBlock {
+  readonly file: string
+  readonly code: string
+  /** Lines that running it prints: those in its comments `// prints …`. */
+  readonly prints: readonly string[]
+  /** Whether another block imports it, so that it is not run by itself. */
+  readonly imported: boolean
+}
+
+const FENCE = /^```ts[^\n]*\n(.*?)^```$/gms
+const NAME = /^\/\/ ([a-z0-9-]+\.ts)\b/
+
+export function codeBlocks(markdown: string): readonly CodeBlock[] {
+  const codes = [...markdown.matchAll(FENCE)].map(([, code = '']) => code)
+  return codes.map((code) => {
+    const file = NAME.exec(code)?.[1]
+    if (file === undefined) throw new Error(`a code block does not start with the name of its file: ${code.slice(0, 60)}`)
+    const prints = [...code.matchAll(/\/\/ prints (.*)$/gm)].map(([, line = '']) => line)
+    return { file, code, prints, imported: codes.some((other) => other.includes(`from './${file}'`)) }
+  })
+}

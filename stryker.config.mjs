@@ -1,0 +1,19 @@
+/** Which package is mutated: `npm run test:mutants -- core`. */
+const name = process.env.MUTATED_PACKAGE ?? 'core'
+
+export default {
+  testRunner: 'vitest',
+  plugins: ['@stryker-mutator/vitest-runner'],
+  vitest: { configFile: `packages/${name}/vitest.config.ts`, dir: `packages/${name}` },
+  mutate: [`packages/${name}/src/**/*.ts`],
+  ignorePatterns: ['/.cache', '/.turbo', '/integration-tests', '/interop-tests', '/bench', '/examples', '**/dist'],
+  reporters: ['clear-text', 'json'],
+  // Which tests cover what is not worth a page per test.
+  clearTextReporter: { reportTests: false, logTests: false, allowColor: false },
+  jsonReporter: { fileName: `.cache/mutants-${name}.json` },
+  coverageAnalysis: 'perTest',
+  tempDirName: '.cache/stryker',
+  // Stryker rewrites it with a TypeScript that has an API; this one has none, and the rewriting is not needed.
+  tsconfigFile: 'none',
+  timeoutMS: 20_000,
+}
