@@ -21,7 +21,7 @@ export const channels = defineChannels({
   bound: { to: ['rsa'], bind: { headers: ['trace'] } },
   foreign: { to: ['ec'], foreign: true },
 })
-const directory = testDirectory({
+export const directory = testDirectory({
   ec: ec.recipientKey,
   ec2: (await testKey('P-256', 'ec-2')).recipientKey,
   ec3: (await testKey('P-256', 'ec-3')).recipientKey,
