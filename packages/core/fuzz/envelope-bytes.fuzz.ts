@@ -10,8 +10,9 @@ const exampleOf = ({ sample, bytes }: { sample: Sample; bytes: Buffer }): string
 const changed = fc.tuple(fc.constantFrom(...SAMPLES), edits).map(([sample, edit]) => shownAs({ sample, bytes: edit(sample.bytes) }, exampleOf))
 
 /**
- * White space, the order of members, others' entries and unknown parameters of an entry are free (docs/FORMAT.md), so
- * a changed envelope may well open: but only to the very same message.
+ * A changed envelope may well open, but only to the very same message. What may change, because nothing authenticates it
+ * and nothing is read from it (docs/FORMAT.md): white space, the order of members, others' entries, unknown parameters of
+ * an entry, its `kid` for the thumbprint of the same key, and the sign of `epk`'s `y`, which the agreement does not see.
  */
 fuzz('a changed envelope opens to the same message, or not at all', {
   share: 0.2,
