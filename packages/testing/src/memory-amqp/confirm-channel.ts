@@ -27,7 +27,7 @@ export class MemoryConfirmChannel extends MemoryChannel implements MemoryAmqpCon
       waiting?.(null)
     })
     this.#lastTag = deliveryTag
-    this.#unconfirmed.set(deliveryTag, (error) => confirmed?.(error, {}))
+    this.#unconfirmed.set(deliveryTag, (error) => confirmed?.(error))
     return true
   }
 

@@ -110,7 +110,7 @@ export interface ConnectionFacts {
 }
 
 /** A callback of a confirming channel: with null once the broker has the message. */
-export type Confirmed = (error: unknown, ok: object) => void
+export type Confirmed = (error: unknown) => void
 
 /** Methods that return promises reject, and the others throw, what amqplib's would; `NotSimulatedError` for what is not simulated. */
 export interface MemoryAmqpChannel extends EventEmitter {
