@@ -169,7 +169,7 @@ describe('a Kafka in memory', () => {
         () => admin.describeCluster(),
         () => admin.fetchOffsets({ groupId: 'g', resolveOffsets: true }),
         () => kafka.logger(),
-      ].map(async (ask) => {
+      ].map(async (ask: () => unknown) => {
         try {
           await ask()
           return 'nothing thrown'

@@ -100,20 +100,20 @@ export interface EachMessage {
   topic: string
   partition: number
   message: ConsumedMessage
-  heartbeat(): Promise<void>
+  heartbeat: () => Promise<void>
   /** Pauses the partition, and returns a function that resumes it. */
-  pause(): () => void
+  pause: () => () => void
 }
 
 export interface EachBatch {
   batch: ConsumedBatch
-  resolveOffset(offset: string): void
-  heartbeat(): Promise<void>
-  pause(): () => void
-  commitOffsetsIfNecessary(offsets?: OffsetsOfTopics): Promise<void>
-  uncommittedOffsets(): OffsetsOfTopics
-  isRunning(): boolean
-  isStale(): boolean
+  resolveOffset: (offset: string) => void
+  heartbeat: () => Promise<void>
+  pause: () => () => void
+  commitOffsetsIfNecessary: (offsets?: OffsetsOfTopics) => Promise<void>
+  uncommittedOffsets: () => OffsetsOfTopics
+  isRunning: () => boolean
+  isStale: () => boolean
 }
 
 export interface MemoryConsumerConfig {
