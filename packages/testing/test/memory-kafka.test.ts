@@ -110,6 +110,60 @@ describe('a Kafka in memory', () => {
     expect(await commitsOf({})).toEqual(['5'])
   })
 
+  it('a stop ends the wait for another try, and the group is free again', async () => {
+    const kafka = createMemoryKafka({ partitions: 1 })
+    const producer = await connected(kafka)
+    await producer.send({ topic: 't', messages: [{ value: 'a' }] })
+    const failing = kafka.consumer({ groupId: 'g', retry: { initialRetryTime: 600_000 } })
+    await failing.subscribe({ topic: 't', fromBeginning: true })
+    let tries = 0
+    await failing.run({
+      eachMessage: async () => {
+        tries++
+        throw new Error('not now')
+      },
+    })
+    await expect.poll(() => tries).toBe(1)
+    await Promise.all([failing.stop(), failing.disconnect()])
+    const next = kafka.consumer({ groupId: 'g' })
+    await next.subscribe({ topic: 't', fromBeginning: true })
+    const seen: string[] = []
+    await next.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
+    await expect.poll(() => seen).toEqual(['a'])
+    await next.disconnect()
+    expect(tries).toBe(1)
+  })
+
+  it('a consumer whose topic is gone when it starts anew says so, and ends', async () => {
+    const kafka = createMemoryKafka({ partitions: 1 })
+    const producer = await connected(kafka)
+    await producer.send({ topic: 't', messages: [{ value: 'a' }] })
+    const consumer = kafka.consumer({ groupId: 'g', retry: { retries: 0, initialRetryTime: 1 } })
+    const crashes: unknown[] = []
+    consumer.on(consumer.events.CRASH, ({ payload: { error, restart } }) => void crashes.push([error.name, restart]))
+    await consumer.subscribe({ topic: 't', fromBeginning: true })
+    await consumer.run({
+      eachMessage: async () => {
+        await kafka.admin().deleteTopics({ topics: ['t'] })
+        throw new Error('never')
+      },
+    })
+    await expect.poll(() => crashes).toEqual([['KafkaJSNumberOfRetriesExceeded', true], ['KafkaJSNonRetriableError', false]])
+  })
+
+  it('asks before it starts anew, where it is told to', async () => {
+    const kafka = createMemoryKafka({ partitions: 1 })
+    const producer = await connected(kafka)
+    await producer.send({ topic: 't', messages: [{ value: 'a' }] })
+    const asked: string[] = []
+    const consumer = kafka.consumer({ groupId: 'g', retry: { retries: 0, restartOnFailure: async ({ message }) => asked.push(message) > 1 } })
+    await consumer.subscribe({ topic: 't', fromBeginning: true })
+    const { promise: crashed, resolve } = Promise.withResolvers<boolean>()
+    consumer.on(consumer.events.CRASH, ({ payload }) => resolve(payload.restart))
+    await consumer.run({ eachMessage: () => Promise.reject(new Error('never')) })
+    expect([await crashed, asked]).toEqual([false, ['never']])
+  })
+
   it('creates topics that are written to or read, but where that is forbidden', async () => {
     const kafka = createMemoryKafka({ partitions: 2 })
     const consumer = kafka.consumer({ groupId: 'g' })

@@ -262,7 +262,13 @@ export class MemoryChannel extends EventEmitter implements MemoryAmqpChannel {
     try {
       this.#emit(event, sent)
     } catch (error) {
-      if (event === 'cancel') throw error
+      if (event === 'cancel') {
+        // Uncaught, as in amqplib; whoever deleted the queue has no part in it.
+        setImmediate(() => {
+          throw error
+        })
+        return
+      }
       this.closeWithError(undefined, 'Error while processing message', INTERNAL_ERROR, error instanceof Error ? error : new Error(String(error)))
     }
   }

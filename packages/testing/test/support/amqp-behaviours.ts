@@ -390,6 +390,16 @@ export function describeAmqpBehaviours(name: string, connect: () => Promise<Chan
       })
     })
 
+    it('calls are sent one at a time: what needs no answer overtakes those that wait', async () => {
+      const [first, second] = [`orders-${randomUUID()}`, `orders-${randomUUID()}`]
+      const returned: string[] = []
+      channel.on('return', ({ fields }: Message) => returned.push(fields.routingKey))
+      const asked = [channel.assertQueue(first, { exclusive: true }), channel.assertQueue(second, { exclusive: true })]
+      for (const queue of [first, second]) channel.sendToQueue(queue, Buffer.from('x'), { mandatory: true })
+      await Promise.all([...asked, channel.waitForConfirms()])
+      expect(returned).toEqual([second])
+    })
+
     it('close: what was sent before is done, what comes after is refused', async () => {
       const queue = await newQueue()
       const other = await connection.createChannel()
