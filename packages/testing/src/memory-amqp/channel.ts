@@ -184,7 +184,7 @@ export class MemoryChannel extends EventEmitter implements MemoryAmqpChannel {
     this.#toClosed()
   }
 
-  /** @internal What was published is read by the broker in its turn, and `taken` is called then. */
+  /** What was published is read by the broker in its turn, and `taken` is called then. */
   protected send(exchange: string, routingKey: string, content: Buffer, options: PublishOptions, taken: () => void = () => {}): void {
     this.#checkOpen()
     checkPublishOptions(options)
