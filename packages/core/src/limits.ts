@@ -10,6 +10,8 @@ export const LIMITS = {
   protectedBytes: 16_384,
   /** JSON nesting: ours needs 4. */
   jsonDepth: 8,
+  /** JSON values in one text: 100 entries need 1,100, a full protected header 4,000. Millions of tiny ones take seconds to read. */
+  jsonValues: 16_384,
   /** Entries in one envelope, ours or others': jwx's default, after its denial-of-service report. */
   recipients: 100,
   /** An entry's `encrypted_key`, decoded: far above RSA-16384, and below what could hurt. */
