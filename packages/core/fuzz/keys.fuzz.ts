@@ -76,7 +76,7 @@ fuzz('identities from any private set: loaded whole, or refused without a word o
   run: (key): Promise<IdentityStore> => loadIdentities({ keys: [key as never] }),
   check({ result, error }, key) {
     // A kid or a coordinate is public, whatever was put there.
-    const named = JSON.stringify(Object.entries(key as object).filter(([member]) => ['kid', 'x', 'y', 'n', 'e'].includes(member)))
+    const named = JSON.stringify(Object.entries(key ?? {}).filter(([member]) => ['kid', 'x', 'y', 'n', 'e'].includes(member)))
     const shown = error ? inspect(error, { depth: 5, showHidden: true }) : inspect(result?.list(), { depth: 5 })
     for (const secret of secrets) if (!named.includes(secret)) expect(shown).not.toContain(secret)
     if (error) expect(error.code).toBe('ERR_SEALBUS_INVALID_KEY')
