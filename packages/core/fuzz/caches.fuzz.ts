@@ -19,7 +19,7 @@ const where = { channel: 'zstd' }
 
 it('keeps as many content keys as its limit says, and no more', () => {
   const { opener, unwrap } = countedOpener()
-  const messages = Array.from({ length: LIMITS.cachedContentKeys + 1 }, seal)
+  const messages = Array.from({ length: LIMITS.contentKeyCache.entries.default + 1 }, seal)
   for (const message of messages) opener.openSync(message, where)
   expect(unwrap).toHaveBeenCalledTimes(messages.length)
   const [first = expect.fail(), ...others] = messages
