@@ -143,12 +143,14 @@ const EMPTY = Buffer.alloc(0)
 /** RFC 3394 §2.2.3.1's initial value. */
 const KEY_WRAP_IV = Buffer.alloc(8, 0xa6)
 
-function aesKeyWrap(wrapping: Buffer, contentKey: Buffer): Buffer {
+/** RFC 3394. */
+export function aesKeyWrap(wrapping: Buffer, contentKey: Buffer): Buffer {
   const cipher = createCipheriv('id-aes256-wrap', wrapping, KEY_WRAP_IV)
   return Buffer.concat([cipher.update(contentKey), cipher.final()])
 }
 
-function aesKeyUnwrap(wrapping: Buffer, encryptedKey: Buffer): Buffer {
+/** RFC 3394; throws when the check value is wrong. */
+export function aesKeyUnwrap(wrapping: Buffer, encryptedKey: Buffer): Buffer {
   const decipher = createDecipheriv('id-aes256-wrap', wrapping, KEY_WRAP_IV)
   return Buffer.concat([decipher.update(encryptedKey), decipher.final()])
 }
