@@ -28,14 +28,20 @@ export interface ContentKeyCache {
   clear(): void
 }
 
-export function createContentKeyCache(clock: Clock): ContentKeyCache {
-  const keys = new LRUCache<string, { key: ContentKey; identity: Identity; since: Instant }>({ max: LIMITS.cachedContentKeys })
+export interface ContentKeyCacheBounds {
+  readonly entries: number
+  /** Absolute. */
+  readonly ageMs: number
+}
+
+export function createContentKeyCache(bounds: ContentKeyCacheBounds, clock: Clock): ContentKeyCache {
+  const keys = new LRUCache<string, { key: ContentKey; identity: Identity; since: Instant }>({ max: bounds.entries })
   const failed = new LRUCache<string, Instant>({ max: LIMITS.failedUnwraps })
   return {
     get(digest, identity): ContentKey | undefined {
       const entry = keys.get(digest)
       if (!entry) return undefined
-      if (entry.identity === identity && ageMs(clock, entry.since) < LIMITS.cachedContentKeyMs) return entry.key
+      if (entry.identity === identity && ageMs(clock, entry.since) < bounds.ageMs) return entry.key
       keys.delete(digest)
       return undefined
     },

@@ -4,7 +4,6 @@ import type { ContentEncryptionRow } from './algorithms.ts'
 import { ageMs, type Clock, instant, type Instant } from './clock.ts'
 import { keyCommitment } from './content.ts'
 import { type EnvelopeForm, envelopeForm, type Serialization } from './envelope.ts'
-import { LIMITS } from './limits.ts'
 import type { RecipientKey } from './recipient.ts'
 import { traced, TRACES } from './tracing.ts'
 import { wrapKey, type WrappedKey } from './wrap.ts'
@@ -13,6 +12,8 @@ export interface SessionBounds {
   readonly messages: number
   readonly ageMs: number
   readonly bytes: number
+  /** Sessions at a time: one for each channel and set of recipients. The one least used ends first. */
+  readonly live: number
 }
 
 /** One content key, wrapped once for a set of recipient keys, to be used within bounds. */
@@ -50,7 +51,7 @@ export interface ContentKeyOptions {
  * realm are the sealer's own, so they are the same for all.
  */
 export function createContentKeys({ row, bounds, perMessage, serialization, clock }: ContentKeyOptions): ContentKeySessions {
-  const sessions = new LRUCache<string, Live>({ max: LIMITS.sessions })
+  const sessions = new LRUCache<string, Live>({ max: bounds.live })
 
   const build = (channel: string, keys: readonly RecipientKey[]): Live =>
     TRACES.keys.hasSubscribers ? traced(TRACES.keys, { operation: 'wrap', name: channel }, () => wrapFor(keys)) : wrapFor(keys)

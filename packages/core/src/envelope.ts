@@ -331,6 +331,8 @@ export function decodeKnown(bytes: Buffer, find: (name: string) => KnownForm | u
   const tagEnd = bytes.length - END.length
   const tagStart = tagEnd - encodedSize(enc.tagSize)
   const ciphertextEnd = tagStart - BEFORE_TAG.length
+  // The fixed texts may share a quote where there is no ciphertext at all.
+  if (ciphertextEnd < ivEnd + BEFORE_CIPHERTEXT.length) return undefined
   if (!standsAt(bytes, ivEnd, TEXT.beforeCiphertext) || !standsAt(bytes, ciphertextEnd, TEXT.beforeTag) || !standsAt(bytes, tagEnd, TEXT.end)) return undefined
   const iv = readBase64url(bytes, ivStart, ivEnd)
   const ciphertext = readBase64url(bytes, ivEnd + BEFORE_CIPHERTEXT.length, ciphertextEnd)

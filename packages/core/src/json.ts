@@ -2,7 +2,7 @@ import { LIMITS } from './limits.ts'
 
 /**
  * Strict JSON (RFC 8259) for untrusted input: refuses duplicate members at any level, compared after unescaping, and
- * deep nesting. JSON.parse hides the first, and quotes its input in errors. Objects inherit nothing.
+ * deep nesting, and very many values. JSON.parse hides the first, and quotes its input in errors. Objects inherit nothing.
  */
 export type Json = string | number | boolean | null | readonly Json[] | JsonObject
 export interface JsonObject {
@@ -44,6 +44,7 @@ class Reader {
   readonly #withoutControls: boolean
   #at = 0
   #depth = 0
+  #values = 0
 
   constructor(text: string) {
     this.#text = text
@@ -67,6 +68,7 @@ class Reader {
   }
 
   #value(): Json {
+    if (++this.#values > LIMITS.jsonValues) throw new NotJson()
     this.#space()
     switch (this.#text[this.#at]) {
       case '{':

@@ -11,9 +11,9 @@ export interface KnownForms {
   clear(): void
 }
 
-export function createKnownForms(): KnownForms {
+export function createKnownForms(entries: number): KnownForms {
   const forms = new LRUCache<string, KnownForm>({
-    max: LIMITS.cachedContentKeys,
+    max: entries,
     maxSize: LIMITS.knownFormsSize,
     sizeCalculation: ({ header, afterProtected }) => header.length + afterProtected.length,
   })

@@ -10,6 +10,8 @@ export const LIMITS = {
   protectedBytes: 16_384,
   /** JSON nesting: ours needs 4. */
   jsonDepth: 8,
+  /** JSON values in one text: 100 entries need 1,100, a full protected header 4,000. Millions of tiny ones take seconds to read. */
+  jsonValues: 16_384,
   /** Entries in one envelope, ours or others': jwx's default, after its denial-of-service report. */
   recipients: 100,
   /** An entry's `encrypted_key`, decoded: far above RSA-16384, and below what could hurt. */
@@ -24,23 +26,30 @@ export const LIMITS = {
   channelNameLength: 255,
   /** Destinations remembered by `Channels.at`. */
   resolvedDestinations: 10_000,
-  /** Live content-key sessions of one sealer. */
-  sessions: 1_000,
   /** Session bounds: where the amortised cost is within a few percent of the floor; and ceilings that no option passes. */
-  session: { messages: 1_024, ageMs: 60_000, bytes: 268_435_456 },
-  sessionCeiling: { messages: 1_048_576, ageMs: 3_600_000, bytes: 68_719_476_736 },
-  /** The opener's cache of content keys: ten minutes absolute, so that a destroyed key stops working. */
-  cachedContentKeys: 1_000,
-  cachedContentKeyMs: 600_000,
+  session: {
+    messages: { default: 1_024, least: 1, most: 1_048_576 },
+    ageMs: { default: 60_000, least: 1, most: 3_600_000 },
+    bytes: { default: 268_435_456, least: 1, most: 68_719_476_736 },
+    /** Channels and sets of recipients that have one at a time. */
+    live: { default: 1_000, least: 1, most: 1_000_000 },
+  },
+  /** The opener's cache of content keys: the age is absolute, so that a destroyed key stops working. */
+  contentKeyCache: {
+    entries: { default: 1_000, least: 1, most: 1_000_000 },
+    ageMs: { default: 600_000, least: 1_000, most: 3_600_000 },
+  },
   /** Characters of envelope forms that an opener remembers: a thousand of 10 recipients are 3 million, one of 100 with RSA keys is 70,000. */
   knownFormsSize: 16_777_216,
   /** How long a wrapped key that did not unwrap is remembered, so that garbage does not cost a KMS call each. */
   failedUnwrapMs: 60_000,
   failedUnwraps: 10_000,
   /** Asynchronous unwraps, per key: a KMS that has not answered in five seconds is down, and each call costs. */
-  unwrap: { timeoutMs: 5_000, concurrency: 16, perSecond: 100 },
-  unwrapFloor: { timeoutMs: 100, concurrency: 1, perSecond: 1 },
-  unwrapCeiling: { timeoutMs: 60_000, concurrency: 1_000, perSecond: 10_000 },
+  unwrap: {
+    timeoutMs: { default: 5_000, least: 100, most: 60_000 },
+    concurrency: { default: 16, least: 1, most: 1_000 },
+    perSecond: { default: 100, least: 1, most: 10_000 },
+  },
   /** A refresh of the identities for an unknown kid, at most this often. */
   identityRefreshMs: 30_000,
 } as const

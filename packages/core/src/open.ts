@@ -1,10 +1,11 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { CONTENT_ENCRYPTIONS, type ContentEncryption, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
+import { within } from './bounds.ts'
 import type { Channel, Channels } from './channels.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
 import { decompress } from './compression.ts'
 import { decryptContent } from './content.ts'
-import { type ContentKey, contentKey as createContentKey, createContentKeyCache } from './content-key-cache.ts'
+import { type ContentKey, type ContentKeyCacheBounds, contentKey as createContentKey, createContentKeyCache } from './content-key-cache.ts'
 import { checkContext } from './context.ts'
 import { type Envelope, fullContentType, looksSealed } from './envelope.ts'
 import { type Candidate, createEntryFinder } from './entry.ts'
@@ -65,18 +66,21 @@ export interface OpenerOptions {
   readonly keyManagementAlgorithms?: readonly KeyManagementAlgorithm[]
   /** Which `enc` to take. Default: all of the table, `A256GCM`, `A128GCM` and `A256CBC-HS512`; an option can only narrow it. */
   readonly contentEncryptionAlgorithms?: readonly ContentEncryption[]
+  /** Content keys kept, so that a message of a known one needs no private key. Defaults 1,000 entries, 600,000 ms; up to 1,000,000, and 3,600,000 ms. */
+  readonly contentKeyCache?: Partial<ContentKeyCacheBounds>
   /** Bounds of the calls to identities whose private half is elsewhere: see `UnwrapBounds` for defaults and ranges. */
   readonly unwrap?: Partial<UnwrapBounds>
 }
 
-export function createOpener({ name, identities, channels, realm, unwrap, keyManagementAlgorithms, contentEncryptionAlgorithms }: OpenerOptions): Opener {
+export function createOpener({ name, identities, channels, realm, unwrap, contentKeyCache, keyManagementAlgorithms, contentEncryptionAlgorithms }: OpenerOptions): Opener {
   if (typeof name !== 'string' || name === '') throw invalid('`name` is this service as a recipient')
   const algs = narrowed(keyManagementAlgorithms, KEY_MANAGEMENT_ALGORITHMS) ?? raise(invalid(`\`keyManagementAlgorithms\` is a list of ${KEY_MANAGEMENT_ALGORITHMS.join(', ')}`))
   const encs = narrowed(contentEncryptionAlgorithms, CONTENT_ENCRYPTIONS) ?? raise(invalid(`\`contentEncryptionAlgorithms\` is a list of ${CONTENT_ENCRYPTIONS.join(', ')}`))
-  const cache = createContentKeyCache(SYSTEM_CLOCK)
-  const forms = createKnownForms()
+  const cacheBounds = within('contentKeyCache', LIMITS.contentKeyCache, contentKeyCache)
+  const cache = createContentKeyCache(cacheBounds, SYSTEM_CLOCK)
+  const forms = createKnownForms(cacheBounds.entries)
   const finder = createEntryFinder(name, identities, algs, SYSTEM_CLOCK)
-  const unwrapping = createUnwrapping(unwrapBounds(unwrap), SYSTEM_CLOCK)
+  const unwrapping = createUnwrapping(within('unwrap', LIMITS.unwrap, unwrap), SYSTEM_CLOCK)
   const counts = new Map<string, { sealed: number; plain: number }>()
   let closed = false
 
@@ -182,17 +186,6 @@ export function createOpener({ name, identities, channels, realm, unwrap, keyMan
 }
 
 const openedFacts = ({ plaintext, id, kid }: OpenedMessage): Partial<OpenTrace> => ({ payloadBytes: plaintext.length, id, kid })
-
-function unwrapBounds(given: Partial<UnwrapBounds> = {}): UnwrapBounds {
-  const bound = (name: keyof UnwrapBounds): number => {
-    const value = given[name] ?? LIMITS.unwrap[name]
-    if (!Number.isInteger(value) || value < LIMITS.unwrapFloor[name] || value > LIMITS.unwrapCeiling[name]) {
-      throw invalid(`\`unwrap.${name}\` is an integer from ${LIMITS.unwrapFloor[name]} to ${LIMITS.unwrapCeiling[name]}`)
-    }
-    return value
-  }
-  return { timeoutMs: bound('timeoutMs'), concurrency: bound('concurrency'), perSecond: bound('perSecond') }
-}
 
 interface Unwrapped {
   readonly candidate: Candidate

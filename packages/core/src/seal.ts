@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import { type ContentEncryption, contentEncryption, DEFAULT_ENC, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
+import { within } from './bounds.ts'
 import { type Channel, type Channels, checkRecipients } from './channels.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
 import { compress } from './compression.ts'
@@ -70,7 +71,7 @@ export interface Sealer {
 export interface SealerDescription {
   readonly enc: ContentEncryption
   readonly contentKeys: 'session' | 'per-message'
-  readonly session: { readonly messages: number; readonly ageMs: number; readonly bytes: number }
+  readonly session: SessionBounds
   readonly realm: string | undefined
   readonly channels: readonly string[]
 }
@@ -84,8 +85,8 @@ export interface SealerOptions {
   readonly keyManagementAlgorithms?: readonly KeyManagementAlgorithm[]
   /** `session`: one content key for a bounded run of messages. `per-message`: one each, as RFC 7516 §5.1 has it. Default `session`. */
   readonly contentKeys?: 'session' | 'per-message'
-  /** Bounds of a session. Defaults 1,024 messages, 60,000 ms, 256 MiB; ceilings 2^20, 1 h, 64 GiB. */
-  readonly session?: { readonly messages?: number; readonly ageMs?: number; readonly bytes?: number }
+  /** Bounds of a session, and how many are `live`. Defaults 1,024 messages, 60,000 ms, 256 MiB, 1,000 live; ceilings 2^20, 1 h, 64 GiB, 1,000,000. */
+  readonly session?: Partial<SessionBounds>
   /** An environment or tenant, bound to every message; the opener must have the same. */
   readonly realm?: string
   /** Compact serialization, for channels with exactly one recipient. Default `general`. */
@@ -99,7 +100,7 @@ export function createSealer(options: SealerOptions): Sealer {
   if (!row?.seals) throw invalid("`enc` is 'A256GCM' or 'A128GCM'")
   const algs = narrowed(options.keyManagementAlgorithms, KEY_MANAGEMENT_ALGORITHMS)
   if (!algs) throw invalid(`\`keyManagementAlgorithms\` is a list of ${KEY_MANAGEMENT_ALGORITHMS.join(', ')}`)
-  const bounds = sessionBounds(options.session)
+  const bounds = within('session', LIMITS.session, options.session)
   const random = createRandomSource()
   const sessions = createContentKeys({ row, bounds, perMessage: contentKeys === 'per-message', serialization, clock: SYSTEM_CLOCK })
   /** Keys by list of names: the same list object for as long as no key changes, which is what sessions go by. */
@@ -266,17 +267,6 @@ function checkOptions({ contentKeys, serialization, realm, channels }: SealerOpt
     const channel = channels.get(name)
     if (!channel.plaintext && (typeof channel.to === 'function' || channel.to.length > 1)) throw invalid(`compact serialization is for one recipient, and channel ${JSON.stringify(name)} may have more`)
   }
-}
-
-function sessionBounds(given: SealerOptions['session'] = {}): SessionBounds {
-  const bound = (name: keyof SessionBounds): number => {
-    const value = given[name] ?? LIMITS.session[name]
-    if (!Number.isInteger(value) || value < 1 || value > LIMITS.sessionCeiling[name]) {
-      throw invalid(`\`session.${name}\` is an integer from 1 to ${LIMITS.sessionCeiling[name]}`)
-    }
-    return value
-  }
-  return { messages: bound('messages'), ageMs: bound('ageMs'), bytes: bound('bytes') }
 }
 
 const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', reason)

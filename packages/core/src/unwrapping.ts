@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { abortable } from './abortable.ts'
 import { type ContentKey, contentKey } from './content-key-cache.ts'
 import type { Candidate } from './entry.ts'
@@ -25,16 +26,22 @@ export function createUnwrapping(bounds: UnwrapBounds, clock: Clock): Unwrapping
   const inFlight = new Map<string, Promise<ContentKey | null>>()
   const pace = createUnwrapPace(bounds, clock)
 
-  const ask = ({ identity, request }: Candidate, signal: AbortSignal): Buffer | null | Promise<Buffer | null> => {
-    const unwrap = (): Buffer | null | Promise<Buffer | null> => identity.unwrap({ ...request, signal })
+  const ask = ({ identity, request }: Candidate, timeout: Timeout): Buffer | null | Promise<Buffer | null> => {
+    const unwrap = (): Buffer | null | Promise<Buffer | null> =>
+      identity.unwrap({
+        ...request,
+        get signal(): AbortSignal {
+          return timeout()
+        },
+      })
     return TRACES.keys.hasSubscribers ? traced(TRACES.keys, { operation: 'unwrap', name: identity.kid }, unwrap, (key): Partial<KeysTrace> => ({ outcome: key ? 'done' : 'failed' })) : unwrap()
   }
 
   /** Shares one answer among all who wait for the same wrapped key. The place is given back when the time is over, answer or not. */
-  const share = (candidate: Candidate, pending: Promise<Buffer | null>, timeout: AbortSignal, leave: () => void): Promise<ContentKey | null> => {
+  const share = (candidate: Candidate, pending: Promise<Buffer | null>, timeout: Timeout, leave: () => void): Promise<ContentKey | null> => {
     const answer = (async (): Promise<ContentKey | null> => {
       try {
-        return toContentKey(candidate, await abortable(pending, timeout, ended))
+        return toContentKey(candidate, await abortable(pending, timeout(), ended))
       } catch (error) {
         throw sourceError(candidate, error)
       }
@@ -53,10 +60,10 @@ export function createUnwrapping(bounds: UnwrapBounds, clock: Clock): Unwrapping
     const { epk } = candidate.request
     if (epk && !isPublicKey(epk)) return null
     const { thumbprint } = candidate.identity
-    const timeout = AbortSignal.timeout(bounds.timeoutMs)
+    const timeout = timeoutAfter(bounds.timeoutMs)
     if (!pace.tryEnter(thumbprint)) {
       let inside = false
-      const pending = pace.enter(thumbprint, timeout).then(() => {
+      const pending = pace.enter(thumbprint, timeout()).then(() => {
         inside = true
         return ask(candidate, timeout)
       })
@@ -69,7 +76,7 @@ export function createUnwrapping(bounds: UnwrapBounds, clock: Clock): Unwrapping
       pace.leave(thumbprint)
       throw sourceError(candidate, error)
     }
-    if (answer instanceof Promise) return share(candidate, answer, timeout, () => pace.leave(thumbprint))
+    if (isThenable(answer)) return share(candidate, Promise.resolve(answer), timeout, () => pace.leave(thumbprint))
     // A key in this process answers at once: there is nobody to spare.
     pace.leave(thumbprint, 'unused')
     return toContentKey(candidate, answer)
@@ -90,9 +97,25 @@ export function createUnwrapping(bounds: UnwrapBounds, clock: Clock): Unwrapping
   }
 }
 
+type Timeout = () => AbortSignal
+
+/** Made when somebody wants it: a key in this process answers at once, and needs no timer. */
+function timeoutAfter(ms: number): Timeout {
+  let signal: AbortSignal | undefined
+  return () => (signal ??= AbortSignal.timeout(ms))
+}
+
+/** Also the promises of other libraries, and of other realms. */
+function isThenable(answer: Buffer | null | Promise<Buffer | null>): answer is Promise<Buffer | null> {
+  return typeof answer === 'object' && answer !== null && 'then' in answer && typeof answer.then === 'function'
+}
+
 /** A content key of the wrong length is a failed unwrap: the entry's length was right, so it was wrapped wrong. */
-function toContentKey({ contentKeySize, request }: Candidate, raw: Buffer | null): ContentKey | null {
+function toContentKey(candidate: Candidate, raw: Buffer | null): ContentKey | null {
+  const { contentKeySize, request } = candidate
   if (raw === null) return null
+  // Not a failed decryption: an identity that answers anything else does not work.
+  if (!types.isUint8Array(raw)) throw sourceError(candidate, undefined)
   const key = raw.length === contentKeySize ? contentKey(raw, request.enc) : null
   raw.fill(0)
   return key

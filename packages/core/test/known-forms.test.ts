@@ -84,7 +84,7 @@ describe('envelopes of a known form', () => {
   ])('other texts have no form to remember: %s', (_title, bytes) => expect(knownForm(bytes, decodeEnvelope(bytes))).toBeUndefined())
 
   it('only what was remembered is known, and until it is cleared', () => {
-    const forms = createKnownForms()
+    const forms = createKnownForms(10)
     const [first, next] = [write(form('a'), 'first'), write(form('a'), 'next')]
     const read = forms.read(first)
     expect(forms.read(first).entries).not.toBe(read.entries)

@@ -169,6 +169,30 @@ describe('open: whose key', () => {
     expect(unwrap).toHaveBeenCalledTimes(2)
   })
 
+  it('keeps content keys by number and by age, both settable', () => {
+    const { sealer, opener } = pair(ORDERS, { contentKeys: 'per-message' })
+    const unwrap = vi.fn((request: Parameters<Identity['unwrap']>[0]) => billing.identity.unwrap(request))
+    const opening = (contentKeyCache: OpenerOptions['contentKeyCache']): Opener => createOpener({ name: 'billing', identities: testIdentities({ ...billing.identity, unwrap }), channels: opener.channels, ...(contentKeyCache && { contentKeyCache }) })
+    const [first, second] = ['1', '2'].map((text) => sealer.sealSync(text, { channel: 'orders' }).bytes)
+    const small = opening({ entries: 1 })
+    for (const bytes of [first, first, second, first]) small.openSync(bytes ?? expect.fail(), { channel: 'orders' })
+    expect(unwrap).toHaveBeenCalledTimes(3)
+    vi.useFakeTimers({ toFake: ['Date'] })
+    try {
+      const brief = opening({ ageMs: 1_000 })
+      brief.openSync(first ?? expect.fail(), { channel: 'orders' })
+      vi.setSystemTime(Date.now() + 999)
+      brief.openSync(first ?? expect.fail(), { channel: 'orders' })
+      expect(unwrap).toHaveBeenCalledTimes(4)
+      vi.setSystemTime(Date.now() + 1)
+      brief.openSync(first ?? expect.fail(), { channel: 'orders' })
+      expect(unwrap).toHaveBeenCalledTimes(5)
+    } finally {
+      vi.useRealTimers()
+    }
+    for (const bad of [{ entries: 0 }, { ageMs: 999 }, { entries: 1_000_001 }, { size: 1 }]) expect(codeOf(() => opening(bad as never))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+
   it('an unknown kid reads the identities again, once', async () => {
     const { sealer, opener } = pair()
     const identities: Identity[] = []

@@ -139,6 +139,8 @@ describe('seal: fails closed', () => {
     { session: { ageMs: 3_600_001 } },
     { session: { bytes: 64 * 2 ** 30 + 1 } },
     { session: { messages: Number.NaN } },
+    { session: { live: 0 } },
+    { session: { message: 1 } as never },
     { enc: 'A256CBC-HS512' as never },
     { contentKeys: 'never' as never },
     { realm: '' },
@@ -164,6 +166,16 @@ describe('content-key sessions', () => {
     const seen = ['12345', '12345', '1', 'x'.repeat(50), 'y'].map((payload) => wrapped(sealer.sealSync(payload, { channel: 'orders' }).bytes))
     expect(seen[0]).toBe(seen[1])
     expect(new Set(seen).size).toBe(4)
+  })
+
+  it('no more of them live than the bound says: the least used ends', () => {
+    const sealer = createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels, session: { live: 1 } })
+    const seal = (channel: string): string => wrapped(sealer.sealSync('x', { channel }).bytes)
+    const first = seal('orders')
+    expect(seal('orders')).toBe(first)
+    seal('invoices')
+    expect(seal('orders')).not.toBe(first)
+    expect(sealer.describe().session).toEqual({ messages: 1_024, ageMs: 60_000, bytes: 268_435_456, live: 1 })
   })
 
   it('belong to one channel, and per-message draws one each', () => {

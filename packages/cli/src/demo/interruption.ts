@@ -1,7 +1,7 @@
 import { constants } from 'node:os'
 
 /** A broker that does not answer must not keep the user waiting. */
-const LONGEST_CLEAN_UP_MS = 4_000
+const LONGEST_CLEAN_UP_MS = 4_500
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 

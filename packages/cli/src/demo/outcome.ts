@@ -1,5 +1,6 @@
 import { PARK_CODE, type StoredMessage } from './brokers/broker.ts'
 import { viewEnvelope } from './envelope-view.ts'
+import { number } from './number.ts'
 import { waitUntil } from './patience.ts'
 import { readableMessages } from './plaintext-search.ts'
 import type { ReadingService } from './reading-service.ts'
@@ -107,6 +108,5 @@ function nothingToRead(stored: readonly StoredMessage[], secrets: readonly strin
   }
 }
 
-export const number = (value: number): string => Math.round(value).toLocaleString('en')
 const capitalized = (name: string): string => `${name.charAt(0).toUpperCase()}${name.slice(1)}`
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)

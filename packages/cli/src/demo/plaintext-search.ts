@@ -1,9 +1,6 @@
 import type { StoredMessage } from './brokers/broker.ts'
 
-/**
- * The stored messages in which one of the secrets can be read: as it stands, or after decoding any base64url in it.
- * All messages are one text with a mark between them, because looking at each for each secret takes the square.
- */
+/** How many stored messages have one of the secrets in them: as it stands, or in anything that decodes as base64url. */
 export function readableMessages(stored: readonly StoredMessage[], secrets: readonly string[]): number {
   const search = new RegExp(secrets.map((secret) => secret.replaceAll(/[^\w ]/g, String.raw`\$&`)).join('|'))
   return stored.filter(({ bytes, headers }) => {

@@ -1,4 +1,5 @@
-import { number, type Outcome } from './outcome.ts'
+import { number } from './number.ts'
+import type { Outcome } from './outcome.ts'
 import type { Screen } from './screen.ts'
 
 /** What happened, whether it was as it should be, and the figures. */
@@ -27,5 +28,5 @@ export function showSummary(screen: Screen, { checks, figures }: Outcome): void 
   })
   const failed = checks.filter(({ holds }) => !holds).length
   screen.line()
-  screen.say(failed === 0 ? 'Each line above was looked up after the fact, in what the broker stores and what the services got.' : screen.tone('bad', `${failed} of ${checks.length} checks failed.`))
+  screen.say(failed === 0 ? 'Every line above was checked, in what the broker stores and in what the services were given.' : screen.tone('bad', `${failed} of ${checks.length} checks failed.`))
 }

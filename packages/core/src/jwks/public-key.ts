@@ -43,7 +43,8 @@ function rsaMembers({ n, e }: Readonly<Record<string, unknown>>): JWK | undefine
 function rsaReason(publicKey: KeyObject, { n }: JWK): string | undefined {
   const { modulusLength = 0, publicExponent = 0n } = publicKey.asymmetricKeyDetails ?? {}
   if (modulusLength < RSA_BITS.min || modulusLength > RSA_BITS.max) return `its modulus has ${modulusLength} bits, not ${RSA_BITS.min} to ${RSA_BITS.max}`
-  if (publicExponent < 65_537n || publicExponent % 2n === 0n) return 'its exponent is not odd and at least 65,537'
+  // Above, Go takes none, OpenSSL not all that it imports, and wrapping would be as slow as unwrapping.
+  if (publicExponent < 65_537n || publicExponent > 2_147_483_647n || publicExponent % 2n === 0n) return 'its exponent is not odd, and from 65,537 to 2,147,483,647'
   const last = Buffer.from(n ?? '', 'base64url').at(-1) ?? 0
   return last % 2 === 0 ? 'its modulus is even' : undefined
 }

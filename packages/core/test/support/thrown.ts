@@ -21,3 +21,13 @@ export async function rejectionOf(promise: Promise<unknown>): Promise<SealbusErr
   }
   return expect.fail('it did not reject')
 }
+
+/** Whatever a call throws; a failure when it throws nothing. */
+export function thrownBy(call: () => unknown): unknown {
+  try {
+    call()
+  } catch (error) {
+    return error
+  }
+  return expect.fail('nothing was thrown')
+}

@@ -81,6 +81,8 @@ export function createBroker(): Broker {
     },
     queue,
     declareQueue(name, { durable = true, autoDelete = false, exclusive = false }, user): Queue {
+      // Also one that the broker named itself.
+      if (name.startsWith('amq.')) throw new ChannelFailure(403, `queue name '${name}' contains reserved prefix 'amq.*'`)
       const owner = exclusive ? user : undefined
       const known = queues.get(name)
       if (known) {
@@ -90,7 +92,6 @@ export function createBroker(): Broker {
         }
         return known
       }
-      if (name.startsWith('amq.')) throw new ChannelFailure(403, `queue name '${name}' contains reserved prefix 'amq.*'`)
       const made = createQueue({ name: name === '' ? `amq.gen-${randomUUID()}` : name, durable, autoDelete, owner })
       queues.set(made.name, made)
       return made

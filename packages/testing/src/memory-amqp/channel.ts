@@ -184,13 +184,12 @@ export class MemoryChannel extends EventEmitter implements MemoryAmqpChannel {
     this.#toClosed()
   }
 
-  /** @internal What was published is read by the broker in its turn, and `taken` is called then. */
+  /** What was published is read by the broker in its turn, and `taken` is called then. */
   protected send(exchange: string, routingKey: string, content: Buffer, options: PublishOptions, taken: () => void = () => {}): void {
     this.#checkOpen()
     checkPublishOptions(options)
-    if (typeof exchange !== 'string' || typeof routingKey !== 'string') throw new TypeError('exchange and routing key are strings')
     if (!Buffer.isBuffer(content)) throw new TypeError('content is not a buffer')
-    const message: QueuedMessage = { exchange, routingKey, content: Buffer.from(content), properties: toProperties(options), redelivered: false }
+    const message: QueuedMessage = { exchange: toName('exchange', exchange), routingKey: toName('routingKey', routingKey), content: Buffer.from(content), properties: toProperties(options), redelivered: false }
     this.#tell(() => {
       this.#server.publish(message, options.mandatory ?? false)
       taken()
@@ -263,7 +262,13 @@ export class MemoryChannel extends EventEmitter implements MemoryAmqpChannel {
     try {
       this.#emit(event, sent)
     } catch (error) {
-      if (event === 'cancel') throw error
+      if (event === 'cancel') {
+        // Uncaught, as in amqplib; whoever deleted the queue has no part in it.
+        setImmediate(() => {
+          throw error
+        })
+        return
+      }
       this.closeWithError(undefined, 'Error while processing message', INTERNAL_ERROR, error instanceof Error ? error : new Error(String(error)))
     }
   }
@@ -290,6 +295,12 @@ function toMessage<Fields extends object>({ exchange, routingKey, properties, co
 }
 
 const stateOf = (queue: Queue): QueueState => ({ queue: queue.name, messageCount: queue.ready().length, consumerCount: queue.consumers.length })
+
+/** As amqplib's encoder has it: what is left out is empty. */
+function toName(field: string, name: unknown = ''): string {
+  if (typeof name !== 'string' || Buffer.byteLength(name) > 255) throw new TypeError(`Field '${field}' is the wrong type; must be a string (up to 255 chars)`)
+  return name
+}
 
 /** Most answers are empty. */
 const done = (_: void): object => ({})

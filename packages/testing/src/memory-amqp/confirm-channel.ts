@@ -18,7 +18,8 @@ export class MemoryConfirmChannel extends MemoryChannel implements MemoryAmqpCon
     })
   }
 
-  override publish(exchange: string, routingKey: string, content: Buffer, options?: PublishOptions | null, confirmed?: Confirmed): boolean {
+  override publish(exchange: string, routingKey: string, content: Buffer, options?: PublishOptions | null, callback?: Confirmed): boolean {
+    const confirmed = callback as ((error: unknown) => void) | undefined
     const deliveryTag = this.#lastTag + 1
     this.send(exchange, routingKey, content, options ?? {}, () => {
       const waiting = this.#unconfirmed.get(deliveryTag)
@@ -27,7 +28,7 @@ export class MemoryConfirmChannel extends MemoryChannel implements MemoryAmqpCon
       waiting?.(null)
     })
     this.#lastTag = deliveryTag
-    this.#unconfirmed.set(deliveryTag, (error) => confirmed?.(error, {}))
+    this.#unconfirmed.set(deliveryTag, (error) => confirmed?.(error))
     return true
   }
 

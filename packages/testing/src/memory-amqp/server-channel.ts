@@ -48,14 +48,9 @@ export function createServerChannel(broker: Broker, user: object, client: Client
   }
 
   const giveBack = (tags: readonly number[]): void => {
-    const byQueue = new Map<Queue, Place[]>()
-    for (const tag of tags) {
-      const delivery = unsettled.get(tag)
-      if (!delivery) continue
-      unsettled.delete(tag)
-      byQueue.set(delivery.queue, [...(byQueue.get(delivery.queue) ?? []), delivery.place])
-    }
-    for (const [queue, places] of byQueue) queue.giveBack(places)
+    const byQueue = Map.groupBy(tags.flatMap((tag) => unsettled.get(tag) ?? []), ({ queue }) => queue)
+    for (const tag of tags) unsettled.delete(tag)
+    for (const [queue, deliveries] of byQueue) queue.giveBack(deliveries.map(({ place }) => place))
     for (const queue of byQueue.keys()) queue.dispatch()
   }
 

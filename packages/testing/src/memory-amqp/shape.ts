@@ -109,7 +109,7 @@ export interface ConnectionFacts {
   readonly serverProperties: { host: string; product: string; version: string; platform: string; information: string; [name: string]: string | undefined }
 }
 
-/** A callback of a confirming channel: with null once the broker has the message. */
+/** A callback of a confirming channel: with null once the broker has the message. As in amqplib, `ok` is in the types only. */
 export type Confirmed = (error: unknown, ok: object) => void
 
 /** Methods that return promises reject, and the others throw, what amqplib's would; `NotSimulatedError` for what is not simulated. */

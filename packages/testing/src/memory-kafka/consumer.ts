@@ -46,14 +46,19 @@ export function createConsumer(broker: Broker, config: MemoryConsumerConfig): Me
     events.emit(CONSUMER_EVENTS.GROUP_JOIN, { groupId, memberId, leaderId: memberId, isLeader: true, groupProtocol: 'RoundRobinAssigner', memberAssignment, duration: 0 })
     // As a connection to a broker would, it keeps the process.
     const alive = setInterval(() => {}, 2 ** 30)
-    const retries = createRetries(retry)
-    void retries.until(() => started.consume(), () => session === started).then(
-      () => clearInterval(alive),
-      async (error: Error) => {
-        clearInterval(alive)
-        await crash(error, run)
-      },
-    )
+    void createRetries(retry)
+      .until(() => started.consume(), started.ended)
+      .finally(() => clearInterval(alive))
+      .catch((error: Error) => crash(error, run))
+  }
+
+  const startAgain = (run: MemoryRunConfig): void => {
+    try {
+      start(run)
+    } catch (error) {
+      // Meanwhile its topic is gone, or its group has another member.
+      void crash(nonRetriable(error instanceof Error ? error.message : String(error), error), run)
+    }
   }
 
   const mayRestart = async (error: Error): Promise<boolean> => {
@@ -68,14 +73,13 @@ export function createConsumer(broker: Broker, config: MemoryConsumerConfig): Me
     await disconnect()
     const again = error.retriable === true && (await mayRestart(error))
     events.emit(CONSUMER_EVENTS.CRASH, { error, groupId, restart: again })
-    if (again) restart = setTimeout(() => start(run), retry.initialRetryTime ?? 10)
+    if (again) restart = setTimeout(() => startAgain(run), retry.initialRetryTime ?? 10)
   }
 
   const stop = async (): Promise<void> => {
     clearTimeout(restart)
     const stopping = session
     if (!stopping) return
-    // From here on it is not running: a handler that calls into it is told so.
     await stopping.stop()
     if (session !== stopping) return
     session = undefined

@@ -11,7 +11,7 @@ import type { MemoryConsumer, MemoryConsumerConfig, MemoryProducer, MemoryProduc
 export interface MemoryKafka {
   producer(config?: MemoryProducerConfig): MemoryProducer
   consumer(config: MemoryConsumerConfig): MemoryConsumer
-  admin(): MemoryAdmin
+  admin(config?: object): MemoryAdmin
   /** Throws `NotSimulatedError`. */
   logger(): never
   /** Every record of a topic as the broker holds it, by partition and offset; none where there is no such topic. */

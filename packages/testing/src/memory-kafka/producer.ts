@@ -6,7 +6,7 @@ import { createEvents, PRODUCER_EVENTS, type ProducerEventPayloads } from './eve
 import type { Partition } from './partition.ts'
 import { createDefaultPartitioner } from './partitioner.ts'
 import { type RecordContents, toContents } from './record.ts'
-import type { MemoryProducer, MemoryProducerConfig, PartitionMetadata, ProducerMessage, SendMetadata, TopicMessages } from './shape.ts'
+import type { MemoryProducer, MemoryProducerConfig, PartitionMetadata, ProducerBatch, ProducerMessage, SendMetadata, TopicMessages } from './shape.ts'
 
 const TRANSACTIONS: MissingInKafka = 'transactions'
 const LOGGER: MissingInKafka = 'logger'
@@ -34,7 +34,7 @@ export function createProducer(broker: Broker, config: MemoryProducerConfig = {}
     return { topic, partition, log, contents: toContents(message) }
   }
 
-  const sendBatch = async ({ topicMessages = [] }: { topicMessages?: TopicMessages[] }): Promise<SendMetadata[]> => {
+  const sendBatch = async ({ topicMessages = [] }: ProducerBatch): Promise<SendMetadata[]> => {
     check(topicMessages)
     if (!connected) throw new MemoryKafkaError('KafkaJSError', 'The producer is disconnected', { retriable: true })
     // All are placed before the first is written: a batch that cannot be written leaves nothing.

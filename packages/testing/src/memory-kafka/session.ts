@@ -10,6 +10,8 @@ import type { ConsumedBatch, EachBatch, EachMessage, MemoryRunConfig, OffsetsOfT
 /** What a consumer is between `run` and `stop`: a member of its group, with its places and its pauses. */
 export interface Session {
   readonly pauses: Pauses
+  /** Aborted when it is stopped. */
+  readonly ended: AbortSignal
   readonly assigned: readonly AssignedPartition[]
   pause(topics: readonly TopicPartitions[]): void
   resume(topics: readonly TopicPartitions[]): void
@@ -39,7 +41,8 @@ export function createSession({ broker, group, groupId, memberId, assigned, maxB
   const pauses = createPauses()
   const seeks = new Map<AssignedPartition, number>()
   const leave = group.join()
-  let running = true
+  const ending = new AbortController()
+  const isRunning = (): boolean => !ending.signal.aborted
   let lastCommit = Date.now()
   let consuming: Promise<void> = Promise.resolve()
   let wake = Promise.withResolvers<void>()
@@ -81,7 +84,7 @@ export function createSession({ broker, group, groupId, memberId, assigned, maxB
   const handleMessages = async (batch: ConsumedBatch, handle: (payload: EachMessage) => Promise<void>): Promise<void> => {
     const { topic, partition } = batch
     for (const message of batch.messages) {
-      if (!running || seekPending(batch)) return
+      if (!isRunning() || seekPending(batch)) return
       await handle({ topic, partition, message, heartbeat, pause: pauseOf(batch) })
       positions.resolve(topic, partition, Number(message.offset))
       await heartbeat()
@@ -100,14 +103,14 @@ export function createSession({ broker, group, groupId, memberId, assigned, maxB
       pause: pauseOf(batch),
       commitOffsetsIfNecessary: async (offsets) => (offsets ? commit(offsets) : commitIfNecessary()),
       uncommittedOffsets: () => positions.uncommitted(),
-      isRunning: () => running,
+      isRunning,
       isStale: () => seekPending(batch),
     })
     if (eachBatchAutoResolve) resolveOffset(batch.lastOffset())
   }
 
   const handle = async (batch: ConsumedBatch): Promise<void> => {
-    if (!running) return
+    if (!isRunning()) return
     const started = Date.now()
     const progress = progressOf(batch)
     events.emit(CONSUMER_EVENTS.START_BATCH_PROCESS, progress)
@@ -145,19 +148,20 @@ export function createSession({ broker, group, groupId, memberId, assigned, maxB
   }
 
   const loop = async (): Promise<void> => {
-    while (running) {
+    while (isRunning()) {
       // So that a busy topic starves neither timers nor other consumers.
       await nextTurn()
       wake = Promise.withResolvers()
       takeSeeks()
       const batches = fetch()
       if (batches.length > 0) await inParallel(batches, partitionsConsumedConcurrently, handle)
-      else if (running) await wake.promise
+      else if (isRunning()) await wake.promise
     }
   }
 
   return {
     pauses,
+    ended: ending.signal,
     assigned,
     pause,
     resume,
@@ -172,7 +176,7 @@ export function createSession({ broker, group, groupId, memberId, assigned, maxB
       return consuming
     },
     async stop(): Promise<void> {
-      running = false
+      ending.abort()
       wake.resolve()
       await consuming.catch(() => {})
       stopListening()

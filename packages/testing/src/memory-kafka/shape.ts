@@ -45,15 +45,34 @@ export interface MemoryProducerConfig {
   createPartitioner?: PartitionerFactory
   /** Default true. */
   allowAutoTopicCreation?: boolean
+  /** Nothing is ever sent twice here. */
   idempotent?: boolean
   transactionalId?: string
+  /** The others are taken, and have no meaning here. */
+  retry?: object
+  metadataMaxAge?: number
+  transactionTimeout?: number
+  maxInFlightRequests?: number
+}
+
+/** Taken, and without a meaning: what is sent is stored, and read at once. */
+interface Sending {
+  acks?: number
+  timeout?: number
+  compression?: number
+}
+
+export interface ProducerRecord extends TopicMessages, Sending {}
+
+export interface ProducerBatch extends Sending {
+  topicMessages?: TopicMessages[]
 }
 
 export interface MemoryProducer {
   connect(): Promise<void>
   disconnect(): Promise<void>
-  send(record: TopicMessages): Promise<SendMetadata[]>
-  sendBatch(batch: { topicMessages?: TopicMessages[] }): Promise<SendMetadata[]>
+  send(record: ProducerRecord): Promise<SendMetadata[]>
+  sendBatch(batch: ProducerBatch): Promise<SendMetadata[]>
   isIdempotent(): boolean
   readonly events: typeof PRODUCER_EVENTS
   /** Returns a function that ends the listening. */
@@ -100,20 +119,20 @@ export interface EachMessage {
   topic: string
   partition: number
   message: ConsumedMessage
-  heartbeat(): Promise<void>
+  heartbeat: () => Promise<void>
   /** Pauses the partition, and returns a function that resumes it. */
-  pause(): () => void
+  pause: () => () => void
 }
 
 export interface EachBatch {
   batch: ConsumedBatch
-  resolveOffset(offset: string): void
-  heartbeat(): Promise<void>
-  pause(): () => void
-  commitOffsetsIfNecessary(offsets?: OffsetsOfTopics): Promise<void>
-  uncommittedOffsets(): OffsetsOfTopics
-  isRunning(): boolean
-  isStale(): boolean
+  resolveOffset: (offset: string) => void
+  heartbeat: () => Promise<void>
+  pause: () => () => void
+  commitOffsetsIfNecessary: (offsets?: OffsetsOfTopics) => Promise<void>
+  uncommittedOffsets: () => OffsetsOfTopics
+  isRunning: () => boolean
+  isStale: () => boolean
 }
 
 export interface MemoryConsumerConfig {
@@ -123,7 +142,19 @@ export interface MemoryConsumerConfig {
   /** Default true. */
   allowAutoTopicCreation?: boolean
   /** `initialRetryTime` is 10 ms by default, where kafkajs has 300; `retries` 5, as there. */
-  retry?: { initialRetryTime?: number; maxRetryTime?: number; multiplier?: number; retries?: number; restartOnFailure?: (error: Error) => Promise<boolean> }
+  retry?: { initialRetryTime?: number; maxRetryTime?: number; multiplier?: number; retries?: number; restartOnFailure?: (error: Error) => Promise<boolean>; factor?: number }
+  /** The others are taken, and have no meaning here. */
+  partitionAssigners?: readonly unknown[]
+  metadataMaxAge?: number
+  sessionTimeout?: number
+  rebalanceTimeout?: number
+  heartbeatInterval?: number
+  minBytes?: number
+  maxBytes?: number
+  maxWaitTimeInMs?: number
+  maxInFlightRequests?: number
+  readUncommitted?: boolean
+  rackId?: string
 }
 
 export interface MemoryRunConfig {

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { opened } from '@sealbus/core'
 import { sealKafka } from '@sealbus/kafka'
 import type { Kafka, KafkaMessage } from 'kafkajs'
@@ -18,19 +17,21 @@ export interface KafkaStore {
 
 export interface KafkaBrokerOptions {
   readonly title: string
+  /** What the names of topics and groups begin with. */
+  readonly run: string
   readonly client: KafkaClient
   readonly store: KafkaStore
 }
 
 /** The story's broker on a Kafka client. */
-export function createKafkaBroker({ title, client, store }: KafkaBrokerOptions): DemoBroker {
-  const run = `sealbus-demo-${randomBytes(4).toString('hex')}`
+export function createKafkaBroker({ title, run, client, store }: KafkaBrokerOptions): DemoBroker {
   const orders = `${run}-orders`
   const parking = (service: string): string => `${run}-${service}-parked`
   const group = (service: string): string => `${run}-${service}`
   const topics = [orders, ...READERS.map(parking)]
   const connected: { disconnect(): Promise<void> }[] = []
-  let opening: Promise<void> = Promise.resolve()
+  /** Clients under way. One that is disconnected while it joins its group stays a member until its session ends. */
+  const starting = new Set<Promise<unknown>>()
 
   /** Known before it connects, so that an interruption disconnects it too. */
   const connect = async <Client extends { connect(): Promise<void>; disconnect(): Promise<void> }>(made: Client): Promise<Client> => {
@@ -39,38 +40,44 @@ export function createKafkaBroker({ title, client, store }: KafkaBrokerOptions):
     return made
   }
 
-  const open = async (): Promise<void> => {
-    const admin = await connect(client.admin())
-    await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: 1 })), waitForLeaders: true })
-    await store.start(topics)
+  const start = async <Result>(work: () => Promise<Result>): Promise<Result> => {
+    const started = work()
+    starting.add(started)
+    return started.finally(() => starting.delete(started))
   }
 
   return {
     title,
     destinations: [orders],
-    open: () => (opening = open()),
+    open: () =>
+      start(async () => {
+        const admin = await connect(client.admin())
+        await admin.createTopics({ topics: topics.map((topic) => ({ topic, numPartitions: 1 })), waitForLeaders: true })
+        await store.start(topics)
+      }),
     async sender(sealer) {
       const producer = await connect(sealKafka(client, { sealer }).producer({ allowAutoTopicCreation: false }))
       return async (outgoing) => {
         await producer.send({ topic: orders, messages: outgoing.map(({ reference, payload }) => ({ key: reference, value: payload, headers: { 'content-type': 'application/json' } })) })
       }
     },
-    async subscribe({ service, opener, notARecipient, onOrder }) {
-      const producer = await connect(client.producer({ allowAutoTopicCreation: false }))
-      const sealed = sealKafka(client, { opener, park: { topic: parking(service), producer }, dispositions: { notARecipient } })
-      const consumer = await connect(sealed.consumer({ groupId: group(service), allowAutoTopicCreation: false, maxWaitTimeInMs: 100 }))
-      await consumer.subscribe({ topic: orders, fromBeginning: true })
-      await consumer.run({
-        eachMessage: async ({ message }) => {
-          if (message.value) onOrder(message.value, opened(message))
-        },
-      })
-    },
+    subscribe: ({ service, opener, notARecipient, onOrder }) =>
+      start(async () => {
+        const producer = await connect(client.producer({ allowAutoTopicCreation: false }))
+        const sealed = sealKafka(client, { opener, park: { topic: parking(service), producer }, dispositions: { notARecipient } })
+        const consumer = await connect(sealed.consumer({ groupId: group(service), allowAutoTopicCreation: false, maxWaitTimeInMs: 100 }))
+        await consumer.subscribe({ topic: orders, fromBeginning: true })
+        await consumer.run({
+          eachMessage: async ({ message }) => {
+            if (message.value) onOrder(message.value, opened(message))
+          },
+        })
+      }),
     stored: () => store.records(orders),
     parked: (service) => store.records(parking(service)),
     tamper: () => store.tamper(orders),
     async close() {
-      await opening.catch(() => {})
+      await Promise.allSettled(starting)
       // Everyone first: a client that is still there would make the topics anew.
       await Promise.allSettled(connected.splice(0).map((each) => each.disconnect()))
       await store.remove(topics, READERS.map(group))

@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
-import type { Admin, Consumer, Kafka, KafkaMessage, Producer } from 'kafkajs'
+import type { Admin, Consumer, KafkaMessage, Producer } from 'kafkajs'
 import { flipCiphertextBit } from './bit-flip.ts'
 import type { DemoBroker } from './broker.ts'
-import { createKafkaBroker, type KafkaStore, toStored } from './kafka-broker.ts'
+import { createKafkaBroker, type KafkaClient, type KafkaStore, toStored } from './kafka-broker.ts'
+import { createRunName } from './run-name.ts'
 import { BrokerUnreachableError } from './unreachable.ts'
 
 /**
@@ -24,21 +24,21 @@ export async function connectKafka(brokers: readonly string[]): Promise<DemoBrok
   } finally {
     await probe.disconnect().catch(() => {})
   }
-  const named: Pick<Kafka, 'producer' | 'consumer' | 'admin'> = {
+  const named: KafkaClient = {
     // Its default, named: without a name it prints a warning.
     producer: (config) => client.producer({ createPartitioner: Partitioners.DefaultPartitioner, ...config }),
     consumer: (config) => client.consumer(config),
     admin: (config) => client.admin(config),
   }
-  return createKafkaBroker({ title: `Kafka at ${brokers.join(', ')}`, client: named, store: createTap(named) })
+  const run = createRunName()
+  return createKafkaBroker({ title: `Kafka at ${brokers.join(', ')}. All topics here begin with ${run}, and are removed at the end`, run, client: named, store: createTap(named, `${run}-tap`) })
 }
 
 const TAP_TIMEOUT_MS = 20_000
 
 /** A second pair of eyes: a plain consumer that reads what the broker has, as its operator could. */
-function createTap(client: Pick<Kafka, 'producer' | 'consumer' | 'admin'>): KafkaStore {
+function createTap(client: KafkaClient, groupId: string): KafkaStore {
   const seen = new Map<string, KafkaMessage[]>()
-  const groupId = `sealbus-demo-tap-${randomBytes(4).toString('hex')}`
   let parts: { admin: Admin; consumer: Consumer; producer: Producer } | undefined
 
   const started = (): NonNullable<typeof parts> => {
@@ -84,9 +84,9 @@ function createTap(client: Pick<Kafka, 'producer' | 'consumer' | 'admin'>): Kafk
         // An early end leaves some of them unmade.
         const [made, { groups: known }] = await Promise.all([admin.listTopics(), admin.listGroups()])
         const ours = known.map((each) => each.groupId).filter((each) => each === groupId || groups.includes(each))
-        if (ours.length > 0) await admin.deleteGroups(ours)
         const present = topics.filter((topic) => made.includes(topic))
         if (present.length > 0) await admin.deleteTopics({ topics: present })
+        if (ours.length > 0) await admin.deleteGroups(ours)
       } finally {
         await admin.disconnect()
       }

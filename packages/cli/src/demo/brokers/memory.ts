@@ -2,12 +2,14 @@ import { createMemoryKafka } from '@sealbus/testing'
 import { flipCiphertextBit } from './bit-flip.ts'
 import type { DemoBroker } from './broker.ts'
 import { createKafkaBroker, toStored } from './kafka-broker.ts'
+import { createRunName } from './run-name.ts'
 
 /** A Kafka in this process, of `@sealbus/testing`: nothing to start, and nothing that outlives the run. */
 export async function connectMemory(): Promise<DemoBroker> {
   const client = createMemoryKafka()
   return createKafkaBroker({
     title: 'one inside this process: nothing to install',
+    run: createRunName(),
     client,
     store: {
       start: async () => {},

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import { opened } from '@sealbus/core'
 import { sealAmqp } from '@sealbus/rabbitmq'
 import type { ChannelModel, ConfirmChannel, Message } from 'amqplib'
 import { flipCiphertextBit } from './bit-flip.ts'
 import { type DemoBroker, READERS, type StoredMessage } from './broker.ts'
+import { createRunName } from './run-name.ts'
 import { BrokerUnreachableError } from './unreachable.ts'
 
 /** Deliveries under way at once, for each service. */
@@ -27,11 +27,11 @@ export async function connectRabbit(url: string): Promise<DemoBroker> {
   }
   // What a closed connection means for the story, the next call on it says.
   connection.on('error', () => {})
-  return createRabbitBroker(`RabbitMQ at ${address}`, connection, await connection.createConfirmChannel())
+  return createRabbitBroker(address, connection, await connection.createConfirmChannel())
 }
 
-function createRabbitBroker(title: string, connection: ChannelModel, raw: ConfirmChannel): DemoBroker {
-  const exchange = `sealbus-demo-${randomBytes(4).toString('hex')}`
+function createRabbitBroker(address: string, connection: ChannelModel, raw: ConfirmChannel): DemoBroker {
+  const exchange = createRunName()
   const queueOf = (service: string): string => `${exchange}-${service}`
   const parkingOf = (service: string): string => `${exchange}-${service}-parked`
   const tap = `${exchange}-tap`
@@ -58,7 +58,7 @@ function createRabbitBroker(title: string, connection: ChannelModel, raw: Confir
   }
 
   return {
-    title,
+    title: `RabbitMQ at ${address}. All queues here begin with ${exchange}, and are removed at the end`,
     destinations: [exchange, ...READERS.map(queueOf)],
     open: () => (opening = open()),
     async sender(sealer) {

@@ -1,4 +1,5 @@
 import type { Tampering } from '../brokers/broker.ts'
+import { number } from '../number.ts'
 import { waitUntil } from '../patience.ts'
 import { type Stage, untilRead } from '../stage.ts'
 
@@ -19,7 +20,7 @@ export async function changeKey(stage: Stage, count: number, tampering: Tamperin
   const fresh = 'billing-2'
 
   await orders.send(Math.ceil(count / 4))
-  event(`${orders.sent.length - first} more orders, still for ${screen.tone('name', 'billing-1')}`)
+  event(`${number(orders.sent.length - first)} more orders for ${screen.tone('name', 'billing-1')}`)
   await keys.add(fresh, 'pending')
   event(`billing has a second private key, ${screen.tone('name', fresh)}, before anyone knows of it`)
   await keys.publishOnly(fresh)
@@ -32,10 +33,10 @@ export async function changeKey(stage: Stage, count: number, tampering: Tamperin
     await orders.refreshKeys('billing')
     return orders.keyFor('billing') !== old
   }, { signal, everyMs: PACE_MS })
-  event(`${orders.sent.length - meanwhile} orders later, orders reads billing's endpoint again: the next one is for ${screen.tone('name', orders.keyFor('billing') ?? 'nobody')}`)
+  event(`after ${number(orders.sent.length - meanwhile)} more for billing-1, orders reads billing's endpoint again: the next one is for ${screen.tone('name', orders.keyFor('billing') ?? 'nobody')}`)
   await orders.send(count - (orders.sent.length - first))
   await untilRead(stage, tampering)
-  const openedWith = (kid: string): string => `${readers.billing.read.filter((each) => each.kid === kid).length} with ${screen.tone('name', kid)}`
+  const openedWith = (kid: string): string => `${number(readers.billing.read.filter((each) => each.kid === kid).length)} with ${screen.tone('name', kid)}`
   event(`billing has opened all so far: ${openedWith('billing-1')}, ${openedWith(fresh)}`)
   screen.line()
   screen.say('Nothing was stopped or restarted. By itself, orders would have asked within five minutes; the demo asked at once, as an operator in a hurry would.')

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { PARK_CODE, type StoredMessage, type Tampering } from '../brokers/broker.ts'
 import { viewEnvelope } from '../envelope-view.ts'
+import { number } from '../number.ts'
 import type { Order } from '../order.ts'
 import { waitUntil } from '../patience.ts'
 import { fold, foldCode } from '../screen.ts'
@@ -58,4 +59,4 @@ function refusal({ screen }: Stage, words: string, code: string, room: number): 
   return [screen.tone('bad', words), ...foldCode(code, room).map((each) => screen.tone('quiet', each))].join('\n')
 }
 
-const fingerprint = (bytes: Buffer): string => `${bytes.length.toLocaleString('en')} bytes, SHA-256 ${hash('sha256', bytes, 'hex').slice(0, 16)}…`
+const fingerprint = (bytes: Buffer): string => `${number(bytes.length)} bytes, SHA-256 ${hash('sha256', bytes, 'hex').slice(0, 16)}…`

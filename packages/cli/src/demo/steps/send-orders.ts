@@ -1,4 +1,5 @@
 import { viewEnvelope } from '../envelope-view.ts'
+import { number } from '../number.ts'
 import { fold } from '../screen.ts'
 import type { Stage } from '../stage.ts'
 
@@ -6,8 +7,8 @@ const SHARES = [3, 5]
 const CIPHERTEXT_LINES = 3
 
 export async function sendOrders({ screen, broker, orders }: Stage, count: number): Promise<void> {
-  screen.heading(`2  The orders service sends ${count.toLocaleString('en')} orders`)
-  screen.say('Its code is what it was: producer.send(), or channel.publish(). On the way out, Sealbus encrypts each order for billing and shipping. The first one, beside what became of it:')
+  screen.heading(`2  The orders service sends ${number(count)} orders`)
+  screen.say('Its code is what it was: producer.send(), or channel.publish(). On the way out, Sealbus encrypts each order for billing and shipping. This is the first one, and what became of it:')
   await orders.send(count)
   const [[stored], [sent]] = [await broker.stored(), orders.sent]
   if (!stored || !sent) return
@@ -30,7 +31,7 @@ export async function sendOrders({ screen, broker, orders }: Stage, count: numbe
     ]],
   })
   screen.line()
-  screen.say('Customer, item and card are not to be seen. Who it is for, the order number, sizes and times are: the broker needs some of that, and Sealbus does not hide it.')
+  screen.say('Nobody on the broker can read customer, item or card. The order number, who may read it, sizes and times stay visible: Sealbus does not hide those.')
 }
 
 const LABEL = 10

@@ -1,0 +1,56 @@
+import fc from 'fast-check'
+import { expect } from 'vitest'
+import { decodeEnvelope, type Envelope } from '../src/envelope.ts'
+import { excerpt, shownAs } from './counterexample.ts'
+import { fuzz } from './property.ts'
+
+/** Twice what a Kafka broker takes by default. */
+const BYTES = 2 * 1_048_576
+
+const members = (unit: (index: number) => string) => (bytes: number): string => `{"protected":"e30",${repeated(unit, bytes)}}`
+const elements = (unit: (index: number) => string) => (bytes: number): string => `{"protected":"e30","recipients":[${repeated(unit, bytes)}]}`
+const long = (unit: string) => (bytes: number): string => `{"protected":"e30","iv":"${unit.repeat(bytes / unit.length)}"}`
+
+function repeated(unit: (index: number) => string, bytes: number): string {
+  const parts: string[] = []
+  for (let size = 0, index = 0; size < bytes; index++) {
+    const part = unit(index)
+    parts.push(part)
+    size += part.length + 1
+  }
+  return parts.join(',')
+}
+
+/** Shapes that cost a parser the most for their size. */
+const shapes = fc.constantFrom(
+  members((index) => `"${index}":0`),
+  members((index) => `"${(index * 7_919) % 4_294_967_290}":0`),
+  members((index) => `"a${index}":0`),
+  members((index) => `"\\u0061${index}":0`),
+  members(() => '"a":0'),
+  elements(() => '[]'),
+  elements(() => '[[[[[]]]]]'),
+  elements(() => '{}'),
+  elements(() => '{"header":{},"encrypted_key":""}'),
+  elements(() => '1e9'),
+  elements((index) => `"${index}"`),
+  long('A'),
+  long('\\"'),
+  long('\\u0041'),
+  long('é'),
+  (bytes: number): string => `{"protected":${' '.repeat(bytes)}"e30"}`,
+  (bytes: number): string => `{"protected":"e30","iv":${'9'.repeat(bytes)}}`,
+  (bytes: number): string => `eyJ${'A'.repeat(bytes)}`,
+  (bytes: number): string => `eyJlbmMiOjF9${'.'.repeat(bytes)}`,
+  (bytes: number): string => `e30....${'A'.repeat(bytes)}`,
+)
+
+fuzz('a large hostile envelope is refused at once', {
+  share: 0.003,
+  values: fc.tuple(shapes, fc.integer({ min: 1, max: BYTES })).map(([shape, bytes]) => shownAs(Buffer.from(shape(bytes)), (made) => excerpt(made.toString()))),
+  run: (bytes): Envelope => decodeEnvelope(bytes),
+  check({ error }) {
+    expect(['ERR_SEALBUS_MALFORMED', 'ERR_SEALBUS_REFUSED']).toContain(error?.code)
+  },
+  reaches: ['ERR_SEALBUS_MALFORMED', 'ERR_SEALBUS_REFUSED'],
+})

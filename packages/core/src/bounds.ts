@@ -1,0 +1,25 @@
+import { SealbusError } from './errors.ts'
+
+/** What an option may be set to; an integer. */
+export interface Bound {
+  readonly default: number
+  readonly least: number
+  readonly most: number
+}
+
+/**
+ * The numbers of an option, each given or its default.
+ * @throws ERR_SEALBUS_INVALID_OPTION for one out of range, and for a name that is none: its default might be weaker than what was meant
+ */
+export function within<Name extends string>(option: string, bounds: Readonly<Record<Name, Bound>>, given: Readonly<Partial<Record<Name, number>>> | undefined): Readonly<Record<Name, number>> {
+  for (const name of Object.keys(given ?? {})) if (!Object.hasOwn(bounds, name)) throw invalid(`\`${option}\` has no ${JSON.stringify(name)}`)
+  const names = Object.keys(bounds) as Name[]
+  return Object.fromEntries(names.map((name) => [name, one(`${option}.${name}`, bounds[name], given?.[name])])) as Record<Name, number>
+}
+
+function one(name: string, { default: fallback, least, most }: Bound, value: number = fallback): number {
+  if (!Number.isInteger(value) || value < least || value > most) throw invalid(`\`${name}\` is an integer from ${least} to ${most}`)
+  return value
+}
+
+const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', reason)
