@@ -139,8 +139,19 @@ function jsonCases(): readonly VectorCase[] {
     ...inHeader.map(([name, plan]) => fails('1.2', name, 'MALFORMED', name.includes('depth') ? 'opens' : 'fails', plan)),
     withBytes(fine, latin1Fault(fine.envelope ?? '')),
     withBytes(utf16, Buffer.from(utf16.envelope ?? '', 'utf16le')),
+    opens('1.2', '16,384 values', { ...two, jwe: (jwe) => fill(jwe, 16_384) }),
+    fails('1.2', '16,385 values', 'MALFORMED', 'opens', { ...two, jwe: (jwe) => fill(jwe, 16_385) }),
     opens('1.2', 'nesting of depth 8', { ...two, header: (header) => (header['x'] = nested(7)), jwe: (jwe) => Object.assign(entry(jwe, 1).header ?? {}, { y: nested(4) }) }),
   ]
+}
+
+/** Puts an array into another's header, so that the text has so many values. */
+function fill(jwe: Jwe, values: number): void {
+  Object.assign(entry(jwe, 1).header ?? {}, { y: Array.from({ length: values - valuesIn(jwe) - 1 }, () => 0) })
+}
+
+function valuesIn(json: unknown): number {
+  return typeof json === 'object' && json !== null ? Object.values(json).reduce((sum: number, each) => sum + valuesIn(each), 1) : 1
 }
 
 /** The first `?` becomes a byte that UTF-8 has not. */
