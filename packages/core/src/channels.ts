@@ -1,5 +1,6 @@
 import { SealbusError } from './errors.ts'
 import { LIMITS } from './limits.ts'
+import { isText } from './text.ts'
 
 /** What a `to` function may look at to choose recipients. */
 export interface Outgoing {
@@ -112,7 +113,7 @@ export function defineChannels(declarations: ChannelDeclarations): Channels {
 }
 
 function normalize(name: string, declaration: 'plaintext' | ChannelDeclaration): Channel {
-  if (name === '' || name.length > LIMITS.channelNameLength) throw invalid(name, `a channel's name has 1 to ${LIMITS.channelNameLength} characters`)
+  if (!isText(name, LIMITS.channelNameLength)) throw invalid(name, `a channel's name is a text of 1 to ${LIMITS.channelNameLength} characters`)
   if (declaration === 'plaintext') {
     return Object.freeze({ name, plaintext: true, to: Object.freeze([]), accept: 'sealed', foreign: false, bindKey: false, bindHeaders: Object.freeze([]) })
   }
@@ -134,7 +135,7 @@ function normalize(name: string, declaration: 'plaintext' | ChannelDeclaration):
   for (const member of Object.keys(bind)) if (member !== 'key' && member !== 'headers') throw invalid(name, `${quote(member)} is not an option of \`bind\``)
   const { key = true, headers = [] } = bind
   if (typeof key !== 'boolean') throw invalid(name, '`bind.key` is a boolean')
-  if (!Array.isArray(headers) || headers.some((header) => typeof header !== 'string' || header === '')) throw invalid(name, '`bind.headers` is a list of names')
+  if (!Array.isArray(headers) || !headers.every((header) => isText(header))) throw invalid(name, '`bind.headers` is a list of names')
   return Object.freeze({
     name,
     plaintext: false,
@@ -155,7 +156,7 @@ export function checkRecipients(channel: string, names: readonly string[]): void
     throw new SealbusError('ERR_SEALBUS_NO_RECIPIENTS', `channel ${quote(channel)} has no recipients: nothing is sent`)
   }
   if (names.length > LIMITS.recipients) throw invalid(channel, `at most ${LIMITS.recipients} recipients, not ${names.length}`)
-  for (const name of names) if (typeof name !== 'string' || name === '') throw invalid(channel, "a recipient's name is a string that is not empty")
+  for (const name of names) if (!isText(name)) throw invalid(channel, "a recipient's name is a text that is not empty")
   if (new Set(names).size !== names.length) throw invalid(channel, '`to` names a recipient twice')
 }
 

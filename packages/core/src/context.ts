@@ -5,6 +5,7 @@ import { SealbusError } from './errors.ts'
 import { isJsonObject, type Json } from './json.ts'
 import { LIMITS } from './limits.ts'
 import { malformed } from './malformed.ts'
+import { isText } from './text.ts'
 
 /** Public facts bound to a message by authentication: the protected header's `msg`. This file is its only encoder. */
 export interface Context {
@@ -51,14 +52,14 @@ export function decodeContext(msg: Json | undefined): Context {
   if (typeof v !== 'number' || !Number.isInteger(v)) throw malformed('`msg.v` is not an integer')
   if (v !== VERSION) throw new SealbusError('ERR_SEALBUS_UNSUPPORTED_VERSION', `wire format ${v} is not known here: openers are updated before sealers`)
   const { id, iat, ch, to, key, ce, re, realm, z, hdr } = msg
-  if (!isName(id, LIMITS.idLength)) throw malformed('`msg.id`')
+  if (!isText(id, LIMITS.idLength)) throw malformed('`msg.id`')
   if (typeof iat !== 'number' || !Number.isInteger(iat) || iat < 0 || iat > LATEST_DATE_SECONDS) throw malformed('`msg.iat`')
-  if (!isName(ch, LIMITS.channelNameLength)) throw malformed('`msg.ch`')
+  if (!isText(ch, LIMITS.channelNameLength)) throw malformed('`msg.ch`')
   if (!isNames(to)) throw malformed('`msg.to`')
   if (key !== undefined && !isDigest(key)) throw malformed('`msg.key`')
-  if (ce !== undefined && !isName(ce, LIMITS.idLength)) throw malformed('`msg.ce`')
-  if (re !== undefined && !isName(re, LIMITS.idLength)) throw malformed('`msg.re`')
-  if (realm !== undefined && !isName(realm, LIMITS.channelNameLength)) throw malformed('`msg.realm`')
+  if (ce !== undefined && !isText(ce, LIMITS.idLength)) throw malformed('`msg.ce`')
+  if (re !== undefined && !isText(re, LIMITS.idLength)) throw malformed('`msg.re`')
+  if (realm !== undefined && !isText(realm, LIMITS.channelNameLength)) throw malformed('`msg.realm`')
   if (z !== undefined && z !== 'gzip' && z !== 'zstd') throw malformed('`msg.z`')
   return {
     id,
@@ -147,13 +148,9 @@ function decodeHeaders(hdr: Json): BoundHeaders {
   return hdr as Record<string, string[]>
 }
 
-function isName(value: Json | undefined, longest: number): value is string {
-  return typeof value === 'string' && value.length > 0 && value.length <= longest
-}
-
 function isNames(value: Json | undefined): value is readonly string[] {
   return (
-    Array.isArray(value) && value.length > 0 && value.length <= LIMITS.recipients && value.every((each) => typeof each === 'string' && each !== '')
+    Array.isArray(value) && value.length > 0 && value.length <= LIMITS.recipients && value.every((each) => isText(each))
   )
 }
 

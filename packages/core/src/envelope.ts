@@ -233,10 +233,13 @@ function decodeEntry(shared: JsonObject, { header, encryptedKey }: Parts['entrie
   return { kid, shared, own: header, encryptedKey: binary(encryptedKey, 'encrypted_key') }
 }
 
+/** Content types of JOSE objects, in both serializations, with parameters or without. */
+const JOSE = /^\s*(application\/)?jose(\+json)?\s*(;|$)/i
+
 function readContentType({ cty }: JsonObject): string | undefined {
   if (cty === undefined) return undefined
   if (typeof cty !== 'string') throw malformed('`cty`')
-  if (/^(application\/)?jose$/i.test(cty)) throw refused('a signed content needs configured senders')
+  if (JOSE.test(cty)) throw refused('a signed content needs configured senders')
   return cty
 }
 
@@ -379,7 +382,7 @@ const FIRST_SEGMENT = /^[A-Za-z0-9_-]+(?=(?:\.[A-Za-z0-9_-]*){4}$)/
  * our usual first bytes, an object with `protected` and `ciphertext`, or five base64url segments with an `enc`.
  */
 export function looksSealed(bytes: Buffer, contentType?: string): boolean {
-  if (contentType !== undefined && /^\s*(application\/)?jose(\+json)?\s*(;|$)/i.test(contentType)) return true
+  if (contentType !== undefined && JOSE.test(contentType)) return true
   if (standsAt(bytes, 0, TEXT.beforeProtected)) return true
   // Too large to look into, so it is not let through as plain: opening it says why it is refused.
   if (bytes.length > LIMITS.envelopeBytes) return true

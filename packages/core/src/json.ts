@@ -2,7 +2,7 @@ import { LIMITS } from './limits.ts'
 
 /**
  * Strict JSON (RFC 8259) for untrusted input: refuses duplicate members at any level, compared after unescaping, and
- * deep nesting, and very many values. JSON.parse hides the first, and quotes its input in errors. Objects inherit nothing.
+ * halves of surrogate pairs, deep nesting, and very many values. JSON.parse hides the first, and quotes its input in errors. Objects inherit nothing.
  */
 export type Json = string | number | boolean | null | readonly Json[] | JsonObject
 export interface JsonObject {
@@ -149,11 +149,9 @@ class Reader {
     const raw = this.#text.slice(start, end)
     if (!this.#withoutControls && CONTROL.test(raw)) throw new NotJson()
     if (!raw.includes('\\')) return raw
-    try {
-      return JSON.parse(`"${raw}"`) as string
-    } catch {
-      throw new NotJson()
-    }
+    const unescaped = unescape(raw)
+    if (unescaped === undefined || !unescaped.isWellFormed()) throw new NotJson()
+    return unescaped
   }
 
   /** Whether the quote at `end` is escaped: an odd number of backslashes stands before it. */
@@ -175,5 +173,13 @@ class Reader {
     if (!match) throw new NotJson()
     this.#at = NUMBER.lastIndex
     return Number(match[0])
+  }
+}
+
+function unescape(raw: string): string | undefined {
+  try {
+    return JSON.parse(`"${raw}"`) as string
+  } catch {
+    return undefined
   }
 }

@@ -13,6 +13,7 @@ import { LIMITS } from './limits.ts'
 import { openedEnvelope } from './opened.ts'
 import { createRandomSource } from './random.ts'
 import type { RecipientDirectory, RecipientKey } from './recipient.ts'
+import { isText } from './text.ts'
 import { traced, TRACES } from './tracing.ts'
 
 /** Facts about the message to seal. */
@@ -150,13 +151,13 @@ export function createSealer(options: SealerOptions): Sealer {
       throw new SealbusError('ERR_SEALBUS_KEYS_NOT_READY', `keys of channel ${JSON.stringify(channel.name)} are not in memory yet: await sealer.ready() first`)
     }
     const id = message.id ?? random.take(16).toString('base64url')
-    if (typeof id !== 'string' || id === '' || id.length > LIMITS.idLength) throw invalid(`an id has 1 to ${LIMITS.idLength} characters`)
+    if (!isText(id, LIMITS.idLength)) throw invalid(`an id is a text of 1 to ${LIMITS.idLength} characters`)
     for (const name of ['contentEncoding', 'inReplyTo'] as const) {
       const value: unknown = message[name]
       // No opener takes another: sealing it would lose the message.
-      if (value !== undefined && (typeof value !== 'string' || value === '' || value.length > LIMITS.idLength)) throw invalid(`\`${name}\` has 1 to ${LIMITS.idLength} characters`)
+      if (value !== undefined && !isText(value, LIMITS.idLength)) throw invalid(`\`${name}\` is a text of 1 to ${LIMITS.idLength} characters`)
     }
-    if (message.contentType !== undefined && typeof message.contentType !== 'string') throw invalid('`contentType` is a string')
+    if (message.contentType !== undefined && message.contentType !== '' && !isText(message.contentType)) throw invalid('`contentType` is a text')
     const headers = bindHeaders(channel.bindHeaders, message.headers)
     const context = encodeContext({
       id,
@@ -261,7 +262,7 @@ function asBuffer(bytes: Uint8Array): Buffer {
 function checkOptions({ contentKeys, serialization, realm, channels }: SealerOptions): void {
   if (contentKeys !== undefined && contentKeys !== 'session' && contentKeys !== 'per-message') throw invalid("`contentKeys` is 'session' or 'per-message'")
   if (serialization !== undefined && serialization !== 'general' && serialization !== 'compact') throw invalid("`serialization` is 'general' or 'compact'")
-  if (realm !== undefined && (typeof realm !== 'string' || realm === '' || realm.length > LIMITS.channelNameLength)) throw invalid(`\`realm\` has 1 to ${LIMITS.channelNameLength} characters`)
+  if (realm !== undefined && !isText(realm, LIMITS.channelNameLength)) throw invalid(`\`realm\` is a text of 1 to ${LIMITS.channelNameLength} characters`)
   if (serialization !== 'compact') return
   for (const name of channels.names) {
     const channel = channels.get(name)

@@ -126,6 +126,10 @@ describe('seal: fails closed', () => {
     expect(sealer.sealSync(envelope, { channel: 'orders' }).bytes.includes('pppp')).toBe(false)
   })
 
+  it.each([{ id: '\ud800' }, { inReplyTo: 'x\udc00' }, { contentEncoding: '\ud800' }, { contentType: 'text/\ud800' }])('half of a surrogate pair, which has no UTF-8: %o', (facts) => {
+    expect(codeOf(() => sealerWithKey().sealSync('x', { channel: 'orders', ...facts }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+
   it('closed', async () => {
     const sealer = sealerWithKey()
     sealer.close()

@@ -28,7 +28,7 @@ function contentParameters(): readonly VectorCase[] {
     ...['application/json', 'text/plain', 'text/plain; charset=utf-8', 'application/vnd.example+json', 'image/png', 'avro'].map((cty) => opens('3.3', `cty ${cty}`, header((each) => (each['cty'] = cty)))),
     opens('3.3', 'no cty', header((each) => delete each['cty'])),
     ...[1, null, {}].map((cty) => fails('5.4', `cty ${JSON.stringify(cty)}`, 'MALFORMED', 'opens', header((each) => (each['cty'] = cty)))),
-    ...['jose', 'JOSE', 'application/jose', 'Application/Jose'].map((cty) => fails('5.4', `cty ${cty}`, 'REFUSED', 'opens', header((each) => (each['cty'] = cty)))),
+    ...['jose', 'JOSE', 'application/jose', 'Application/Jose', 'jose+json', 'application/jose+json', 'jose; x=1', 'jose '].map((cty) => fails('5.4', `cty ${cty}`, 'REFUSED', 'opens', header((each) => (each['cty'] = cty)))),
   ]
 }
 

@@ -4,6 +4,7 @@ import type { RecipientKey } from '../recipient.ts'
 import { DIRECTORY_LIMITS } from './limits.ts'
 import { checkPublicKey } from './public-key.ts'
 import { thumbprint } from './thumbprint.ts'
+import { isText } from '../text.ts'
 
 /** A key of a set, with the times that selection goes by (epoch milliseconds). */
 export interface SetKey extends RecipientKey {
@@ -49,7 +50,7 @@ function readKey(entry: unknown): SetKey | { reason: string; kid?: string } {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) return { reason: 'it is not an object' }
   const jwk = entry as Readonly<Record<string, unknown>>
   const { kid, use, key_ops: operations } = jwk
-  if (kid !== undefined && (typeof kid !== 'string' || kid === '' || kid.length > DIRECTORY_LIMITS.kidLength)) return { reason: `its kid is not a string of 1 to ${DIRECTORY_LIMITS.kidLength} characters` }
+  if (kid !== undefined && !isText(kid, DIRECTORY_LIMITS.kidLength)) return { reason: `its kid is not a text of 1 to ${DIRECTORY_LIMITS.kidLength} characters` }
   const named = kid === undefined ? {} : { kid }
   if (use !== undefined && use !== 'enc') return { reason: 'its use is not enc', ...named }
   if (operations !== undefined && !permitsWrapping(operations)) return { reason: 'its key_ops do not permit wrapping a key', ...named }
