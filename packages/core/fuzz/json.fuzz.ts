@@ -33,14 +33,20 @@ function writtenMembers(text: string): number {
   return text.replace(/"(?:[^"\\]|\\.)*"/gs, '').split(':').length - 1
 }
 
-fuzz('strict JSON is what JSON.parse takes, less doubled members and deep nesting', {
+/** Whether no name and no value has half of a surrogate pair. */
+function hasUtf8(parsed: unknown): boolean {
+  if (typeof parsed === 'string') return parsed.isWellFormed()
+  return typeof parsed !== 'object' || parsed === null || Object.entries(parsed).every(([name, value]) => name.isWellFormed() && hasUtf8(value))
+}
+
+fuzz('strict JSON is what JSON.parse takes, less doubled members, halves of surrogate pairs and deep nesting', {
   share: 0.1,
   values: fc.oneof(spaced, edited, broken),
   run: (text): Json | undefined => parseJson(text),
   check({ result }, text) {
     const expected = oracle(text)
     const { depth, members } = shape(expected)
-    const strict = expected !== NOTHING && depth <= LIMITS.jsonDepth && members === writtenMembers(text)
+    const strict = expected !== NOTHING && depth <= LIMITS.jsonDepth && members === writtenMembers(text) && hasUtf8(expected)
     expect(result !== undefined, text).toBe(strict)
     if (strict) expect(JSON.stringify(result)).toBe(JSON.stringify(expected))
   },
