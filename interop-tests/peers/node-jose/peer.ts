@@ -7,6 +7,6 @@ export const nodeJose: Peer = {
   missing: () => undefined,
   prepare: async () => [process.execPath, fileURLToPath(new URL('program.ts', import.meta.url))],
   cannot: [
-    { reason: "it has no X25519, and one such `epk` fails the whole message", when: ({ kinds }) => kinds.includes('X25519') },
+    { reason: 'it has no X25519', when: ({ task, own, kinds }) => (task === 'seal' ? kinds.includes('X25519') : own === 'X25519') },
   ],
 }
