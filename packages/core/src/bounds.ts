@@ -17,7 +17,8 @@ export function within<Name extends string>(option: string, bounds: Readonly<Rec
   return Object.fromEntries(names.map((name) => [name, one(`${option}.${name}`, bounds[name], given?.[name])])) as Record<Name, number>
 }
 
-function one(name: string, { default: fallback, least, most }: Bound, value: number = fallback): number {
+/** An option that is one number. @throws ERR_SEALBUS_INVALID_OPTION for one out of range */
+export function one(name: string, { default: fallback, least, most }: Bound, value: number = fallback): number {
   if (!Number.isInteger(value) || value < least || value > most) throw invalid(`\`${name}\` is an integer from ${least} to ${most}`)
   return value
 }

@@ -1,6 +1,5 @@
 import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type { Compression } from './context.ts'
-import { LIMITS } from './limits.ts'
 import { malformed } from './malformed.ts'
 
 /** Compression before sealing: `msg.z`. Not JWE's `zip`, which is refused. */
@@ -8,12 +7,12 @@ export function compress(kind: Compression, plaintext: Uint8Array): Buffer {
   return kind === 'gzip' ? gzipSync(plaintext) : zstdCompressSync(plaintext)
 }
 
-/** @throws ERR_SEALBUS_MALFORMED when it is not that format, or would exceed the payload limit */
-export function decompress(kind: Compression, bytes: Buffer): Buffer {
-  const options = { maxOutputLength: LIMITS.payloadBytes }
+/** @throws ERR_SEALBUS_MALFORMED when it is not that format, or would exceed `maxBytes` */
+export function decompress(kind: Compression, bytes: Buffer, maxBytes: number): Buffer {
+  const options = { maxOutputLength: maxBytes }
   try {
     return kind === 'gzip' ? gunzipSync(bytes, options) : zstdDecompressSync(bytes, options)
   } catch {
-    throw malformed(`its content does not decompress within ${LIMITS.payloadBytes} bytes`)
+    throw malformed(`its content does not decompress within ${maxBytes} bytes`)
   }
 }

@@ -2,10 +2,12 @@
  * Every bound in one place, each with its reason. All of them hold before any private-key work.
  */
 export const LIMITS = {
-  /** Payload: Kafka and RabbitMQ are not for more, and sealing holds all of it in memory. */
+  /** Payload, before compression: Kafka and RabbitMQ are not for more, and sealing holds all of it in memory. An option can only lower it. */
   payloadBytes: 16_777_216,
   /** Envelope: 16 MiB of payload, signed and base64url twice, is 29.8 MiB. Checked before any parsing. */
   envelopeBytes: 33_554_432,
+  /** The most that padding adds to a payload: one block of AES-CBC. */
+  paddingBytes: 16,
   /** Protected header, decoded: Nimbus stops at 20,000 characters. */
   protectedBytes: 16_384,
   /** JSON nesting: ours needs 4. */

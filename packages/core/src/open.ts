@@ -1,6 +1,6 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { CONTENT_ENCRYPTIONS, type ContentEncryption, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
-import { within } from './bounds.ts'
+import { one, within } from './bounds.ts'
 import type { Channel, Channels } from './channels.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
 import { decompress } from './compression.ts'
@@ -66,16 +66,19 @@ export interface OpenerOptions {
   readonly keyManagementAlgorithms?: readonly KeyManagementAlgorithm[]
   /** Which `enc` to take. Default: all of the table, `A256GCM`, `A128GCM` and `A256CBC-HS512`; an option can only narrow it. */
   readonly contentEncryptionAlgorithms?: readonly ContentEncryption[]
+  /** Largest payload to take, in bytes, after decompression; a larger one is `ERR_SEALBUS_TOO_LARGE` before any private-key work, where its envelope shows it. Default and most 16,777,216. */
+  readonly maxPayloadBytes?: number
   /** Content keys kept, so that a message of a known one needs no private key. Defaults 1,000 entries, 600,000 ms; up to 1,000,000, and 3,600,000 ms. */
   readonly contentKeyCache?: Partial<ContentKeyCacheBounds>
   /** Bounds of the calls to identities whose private half is elsewhere: see `UnwrapBounds` for defaults and ranges. */
   readonly unwrap?: Partial<UnwrapBounds>
 }
 
-export function createOpener({ name, identities, channels, realm, unwrap, contentKeyCache, keyManagementAlgorithms, contentEncryptionAlgorithms }: OpenerOptions): Opener {
+export function createOpener({ name, identities, channels, realm, unwrap, contentKeyCache, keyManagementAlgorithms, contentEncryptionAlgorithms, maxPayloadBytes }: OpenerOptions): Opener {
   if (typeof name !== 'string' || name === '') throw invalid('`name` is this service as a recipient')
   const algs = narrowed(keyManagementAlgorithms, KEY_MANAGEMENT_ALGORITHMS) ?? raise(invalid(`\`keyManagementAlgorithms\` is a list of ${KEY_MANAGEMENT_ALGORITHMS.join(', ')}`))
   const encs = narrowed(contentEncryptionAlgorithms, CONTENT_ENCRYPTIONS) ?? raise(invalid(`\`contentEncryptionAlgorithms\` is a list of ${CONTENT_ENCRYPTIONS.join(', ')}`))
+  const payloadBytes = one('maxPayloadBytes', { default: LIMITS.payloadBytes, least: 1, most: LIMITS.payloadBytes }, maxPayloadBytes)
   const cacheBounds = within('contentKeyCache', LIMITS.contentKeyCache, contentKeyCache)
   const cache = createContentKeyCache(cacheBounds, SYSTEM_CLOCK)
   const forms = createKnownForms(cacheBounds.entries)
@@ -93,8 +96,11 @@ export function createOpener({ name, identities, channels, realm, unwrap, conten
     const envelope = forms.read(bytes)
     if (!encs.has(envelope.enc.enc)) throw refused('its `enc` is not permitted here')
     if (!envelope.native && !channel.foreign) throw refused('it is no Sealbus message, and its channel does not accept `foreign` ones')
+    if (envelope.ciphertext.length > payloadBytes + LIMITS.paddingBytes) throw tooLarge(envelope.ciphertext.length)
     return { bytes, channel, envelope }
   }
+
+  const tooLarge = (size: number): SealbusError => new SealbusError('ERR_SEALBUS_TOO_LARGE', `the payload has ${size} bytes, more than ${payloadBytes}`)
 
   const finish = (message: ReturnType<typeof read>, options: OpenOptions, { candidate, contentKey, cached }: Unwrapped, content: Buffer): OpenedMessage => {
     const { bytes, channel, envelope } = message
@@ -102,8 +108,8 @@ export function createOpener({ name, identities, channels, realm, unwrap, conten
     forms.remember(bytes, envelope)
     const context = envelope.native?.context
     if (context) checkContext(context, { channel, realm, key: options.key, headers: options.headers })
-    const plaintext = context?.compression ? decompress(context.compression, content) : content
-    if (plaintext.length > LIMITS.payloadBytes) throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `the payload has ${plaintext.length} bytes, more than ${LIMITS.payloadBytes}`)
+    const plaintext = context?.compression ? decompress(context.compression, content, payloadBytes) : content
+    if (plaintext.length > payloadBytes) throw tooLarge(plaintext.length)
     rememberEnvelope(bytes, { channel: channel.name, id: context?.id })
     return {
       plaintext,

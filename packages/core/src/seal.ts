@@ -1,6 +1,6 @@
 import { types } from 'node:util'
 import { type ContentEncryption, contentEncryption, DEFAULT_ENC, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
-import { within } from './bounds.ts'
+import { one, within } from './bounds.ts'
 import { type Channel, type Channels, checkRecipients } from './channels.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
 import { compress } from './compression.ts'
@@ -88,6 +88,8 @@ export interface SealerOptions {
   readonly contentKeys?: 'session' | 'per-message'
   /** Bounds of a session, and how many are `live`. Defaults 1,024 messages, 60,000 ms, 256 MiB, 1,000 live; ceilings 2^20, 1 h, 64 GiB, 1,000,000. */
   readonly session?: Partial<SessionBounds>
+  /** Largest payload to seal, in bytes, before compression. Default and most 16,777,216. */
+  readonly maxPayloadBytes?: number
   /** An environment or tenant, bound to every message; the opener must have the same. */
   readonly realm?: string
   /** Compact serialization, for channels with exactly one recipient. Default `general`. */
@@ -102,6 +104,7 @@ export function createSealer(options: SealerOptions): Sealer {
   const algs = narrowed(options.keyManagementAlgorithms, KEY_MANAGEMENT_ALGORITHMS)
   if (!algs) throw invalid(`\`keyManagementAlgorithms\` is a list of ${KEY_MANAGEMENT_ALGORITHMS.join(', ')}`)
   const bounds = within('session', LIMITS.session, options.session)
+  const payloadBytes = one('maxPayloadBytes', { default: LIMITS.payloadBytes, least: 1, most: LIMITS.payloadBytes }, options.maxPayloadBytes)
   const random = createRandomSource()
   const sessions = createContentKeys({ row, bounds, perMessage: contentKeys === 'per-message', serialization, clock: SYSTEM_CLOCK })
   /** Keys by list of names: the same list object for as long as no key changes, which is what sessions go by. */
@@ -139,7 +142,7 @@ export function createSealer(options: SealerOptions): Sealer {
     const payload = typeof plaintext === 'string' ? Buffer.from(plaintext) : asBuffer(plaintext)
     const passed = passThrough(plaintext, payload, channel)
     if (passed) return passed
-    if (payload.length > LIMITS.payloadBytes) throw tooLarge(`the payload has ${payload.length} bytes, more than ${LIMITS.payloadBytes}`)
+    if (payload.length > payloadBytes) throw tooLarge(`the payload has ${payload.length} bytes, more than ${payloadBytes}`)
     if (looksSealed(payload, message.contentType)) {
       throw new SealbusError('ERR_SEALBUS_ALREADY_SEALED', "this value is an envelope already: only an opened message's own `envelope` passes through")
     }

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { type ChannelDeclaration, defineChannels } from '../src/channels.ts'
 import { createOpener, type Opener, type OpenerOptions } from '../src/open.ts'
 import { SealbusError } from '../src/errors.ts'
-import type { Identity, Tombstone } from '../src/identity.ts'
+import type { Identity, Tombstone, UnwrapRequest } from '../src/identity.ts'
 import { createSealer, type SealerOptions } from '../src/seal.ts'
 import { type KeyKind, testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
 import { codeOf, rejectionOf } from './support/thrown.ts'
@@ -433,3 +433,32 @@ function breakWrappedKey(bytes: Buffer): Buffer {
   }
   return Buffer.from(JSON.stringify(jwe))
 }
+
+describe('open: the largest payload', () => {
+  const KIB = 1_024
+
+  it.each([undefined, 'gzip', 'zstd'] as const)('of an opener that set one, compressed with %s', (compress) => {
+    const { sealer, opener } = pair(compress ? { ...ORDERS, compress } : ORDERS, {}, { maxPayloadBytes: KIB })
+    const open = (size: number) => opener.openSync(sealer.sealSync(Buffer.alloc(size, 'x'), { channel: 'orders' }).bytes, { channel: 'orders' }).plaintext.length
+    expect(open(KIB)).toBe(KIB)
+    expect(codeOf(() => open(KIB + 1))).toBe(compress ? 'ERR_SEALBUS_MALFORMED' : 'ERR_SEALBUS_TOO_LARGE')
+  })
+
+  it('is looked at before any private key, where the envelope shows it', () => {
+    const identity = { ...billing.identity, unwrap: vi.fn((request: UnwrapRequest) => billing.identity.unwrap(request)) }
+    const { sealer, opener } = pair(ORDERS, {}, { maxPayloadBytes: KIB, identities: testIdentities(identity) })
+    expect(codeOf(() => opener.openSync(sealer.sealSync(Buffer.alloc(KIB + 17), { channel: 'orders' }).bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_TOO_LARGE')
+    expect(identity.unwrap).not.toHaveBeenCalled()
+  })
+
+  it('of a sealer that set one', () => {
+    const { sealer } = pair(ORDERS, { maxPayloadBytes: KIB })
+    expect(sealer.sealSync(Buffer.alloc(KIB), { channel: 'orders' }).bytes.length).toBeGreaterThan(KIB)
+    expect(codeOf(() => sealer.sealSync(Buffer.alloc(KIB + 1), { channel: 'orders' }))).toBe('ERR_SEALBUS_TOO_LARGE')
+  })
+
+  it.each([0, -1, 1.5, 16 * KIB * KIB + 1, Number.NaN, Number.POSITIVE_INFINITY])('is an integer from 1 to 16 MiB, not %s', (maxPayloadBytes) => {
+    expect(codeOf(() => pair(ORDERS, { maxPayloadBytes }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+    expect(codeOf(() => pair(ORDERS, {}, { maxPayloadBytes }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+})
