@@ -4,7 +4,7 @@ const name = process.env.MUTATED_PACKAGE ?? 'core'
 export default {
   testRunner: 'vitest',
   plugins: ['@stryker-mutator/vitest-runner'],
-  vitest: { configFile: `packages/${name}/vitest.config.ts`, dir: `packages/${name}` },
+  vitest: { configFile: `packages/${name}/vitest.mutants.config.ts`, dir: `packages/${name}`, related: false },
   mutate: [`packages/${name}/src/**/*.ts`],
   ignorePatterns: ['/.cache', '/.turbo', '/integration-tests', '/interop-tests', '/bench', '/examples', '**/dist'],
   reporters: ['clear-text', 'json'],
@@ -15,5 +15,5 @@ export default {
   tempDirName: '.cache/stryker',
   // Stryker rewrites it with a TypeScript that has an API; this one has none, and the rewriting is not needed.
   tsconfigFile: 'none',
-  timeoutMS: 20_000,
+  timeoutMS: 10_000,
 }
