@@ -1,4 +1,5 @@
 import { hash, timingSafeEqual } from 'node:crypto'
+import { types } from 'node:util'
 import type { Channel } from './channels.ts'
 import { decodeBase64url } from './base64url.ts'
 import { SealbusError } from './errors.ts'
@@ -107,8 +108,12 @@ export function checkContext(context: Context, { channel, realm, key, headers }:
   }
 }
 
-/** The hash of a record key's bytes; an empty key has the hash of nothing. */
+/**
+ * The hash of a record key's bytes; an empty key has the hash of nothing.
+ * @throws ERR_SEALBUS_INVALID_OPTION for a key that is no text and no bytes
+ */
 export function hashRecordKey(key: Buffer | string): string {
+  if (typeof key !== 'string' && !types.isUint8Array(key)) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', 'a record key is a string, a Buffer or null')
   return hash('sha256', key, 'base64url')
 }
 
