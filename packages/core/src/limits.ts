@@ -52,6 +52,7 @@ export const LIMITS = {
     concurrency: { default: 16, least: 1, most: 1_000 },
     perSecond: { default: 100, least: 1, most: 10_000 },
   },
-  /** A refresh of the identities for an unknown kid, at most this often. */
+  /** A refresh of the identities for an unknown kid, at most this often; and what has not ended by then has failed, as for `unwrap`. */
   identityRefreshMs: 30_000,
+  identityRefreshTimeoutMs: 5_000,
 } as const
