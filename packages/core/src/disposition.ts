@@ -1,4 +1,4 @@
-import { one, within } from './bounds.ts'
+import { checkNames, one, within } from './bounds.ts'
 import { SealbusError, type SealbusErrorCode } from './errors.ts'
 import { LIMITS } from './limits.ts'
 
@@ -109,10 +109,10 @@ const CHOICES = {
   notARecipient: ['park', 'skip', 'stop'],
   failed: ['park', 'stop'],
 } as const
-const TIMES = new Set(['unavailable', 'keyMissingHoldMs', 'holdBackoffMs'])
+const NAMES = { ...CHOICES, unavailable: true, keyMissingHoldMs: true, holdBackoffMs: true } satisfies Record<keyof DispositionOptions, unknown>
 
 function checkChoices(options: DispositionOptions, parking: boolean): void {
-  for (const name of Object.keys(options)) if (!TIMES.has(name) && !Object.hasOwn(CHOICES, name)) throw invalid(`there is no ${JSON.stringify(name)}`)
+  checkNames('`dispositions`', NAMES, options)
   for (const name of Object.keys(CHOICES) as (keyof typeof CHOICES)[]) {
     const value = options[name]
     if (value === undefined) continue

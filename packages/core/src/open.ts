@@ -1,6 +1,6 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { CONTENT_ENCRYPTIONS, type ContentEncryption, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
-import { one, within } from './bounds.ts'
+import { checkNames, one, within } from './bounds.ts'
 import type { Channel, Channels } from './channels.ts'
 import { asBuffer } from './bytes.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
@@ -76,7 +76,21 @@ export interface OpenerOptions {
   readonly unwrap?: Partial<UnwrapBounds>
 }
 
-export function createOpener({ name, identities, channels, realm, unwrap, contentKeyCache, keyManagementAlgorithms, contentEncryptionAlgorithms, maxPayloadBytes }: OpenerOptions): Opener {
+const OPTIONS: Record<keyof OpenerOptions, true> = {
+  name: true,
+  identities: true,
+  channels: true,
+  realm: true,
+  keyManagementAlgorithms: true,
+  contentEncryptionAlgorithms: true,
+  maxPayloadBytes: true,
+  contentKeyCache: true,
+  unwrap: true,
+}
+
+export function createOpener(options: OpenerOptions): Opener {
+  checkNames('an opener', OPTIONS, options)
+  const { name, identities, channels, realm, unwrap, contentKeyCache, keyManagementAlgorithms, contentEncryptionAlgorithms, maxPayloadBytes } = options
   if (typeof name !== 'string' || name === '') throw invalid('`name` is this service as a recipient')
   if (realm !== undefined && !isText(realm, LIMITS.channelNameLength)) throw invalid(`\`realm\` is a text of 1 to ${LIMITS.channelNameLength} characters`)
   const algs = narrowed(keyManagementAlgorithms, KEY_MANAGEMENT_ALGORITHMS) ?? raise(invalid(`\`keyManagementAlgorithms\` is a list of ${KEY_MANAGEMENT_ALGORITHMS.join(', ')}`))

@@ -1,5 +1,5 @@
 import { type ContentEncryption, contentEncryption, DEFAULT_ENC, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
-import { one, within } from './bounds.ts'
+import { checkNames, one, within } from './bounds.ts'
 import { asBuffer } from './bytes.ts'
 import { type Channel, type Channels, checkRecipients } from './channels.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
@@ -267,7 +267,21 @@ function passThrough(bytes: Buffer, channel: Channel): SealedMessage | undefined
 
 const bytesOf = (plaintext: Uint8Array | string): Buffer => (typeof plaintext === 'string' ? Buffer.from(plaintext) : asBuffer(plaintext))
 
-function checkOptions({ contentKeys, serialization, realm, channels }: SealerOptions): void {
+const OPTIONS: Record<keyof SealerOptions, true> = {
+  directory: true,
+  channels: true,
+  enc: true,
+  keyManagementAlgorithms: true,
+  contentKeys: true,
+  session: true,
+  maxPayloadBytes: true,
+  realm: true,
+  serialization: true,
+}
+
+function checkOptions(options: SealerOptions): void {
+  checkNames('a sealer', OPTIONS, options)
+  const { contentKeys, serialization, realm, channels } = options
   if (contentKeys !== undefined && contentKeys !== 'session' && contentKeys !== 'per-message') throw invalid("`contentKeys` is 'session' or 'per-message'")
   if (serialization !== undefined && serialization !== 'general' && serialization !== 'compact') throw invalid("`serialization` is 'general' or 'compact'")
   if (realm !== undefined && !isText(realm, LIMITS.channelNameLength)) throw invalid(`\`realm\` is a text of 1 to ${LIMITS.channelNameLength} characters`)

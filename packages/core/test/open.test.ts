@@ -485,6 +485,10 @@ describe('open: hostile and careless callers', () => {
     expect(codeOf(() => pair(ORDERS, {}, { realm }))).toBe('ERR_SEALBUS_INVALID_OPTION')
   })
 
+  it('a misspelt option is refused, rather than checked by nobody', () => {
+    expect(codeOf(() => pair(ORDERS, {}, { realms: 'prod' } as never))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+
   it.each<[string, () => unknown]>([
     ['throws', () => { throw new Error('secret path') }],
     ['gives no promise', () => undefined],

@@ -150,6 +150,7 @@ describe('seal: fails closed', () => {
     { enc: 'A256CBC-HS512' as never },
     { contentKeys: 'never' as never },
     { realm: '' },
+    { realms: 'prod' } as never,
   ])('options out of range are refused: %o', (options) => {
     expect(codeOf(() => createSealer({ directory: testDirectory({}), channels, ...options }))).toBe('ERR_SEALBUS_INVALID_OPTION')
   })
