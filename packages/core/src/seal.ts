@@ -138,43 +138,41 @@ export function createSealer(options: SealerOptions): Sealer {
   }
 
   const sealNow = (payload: Buffer, message: SealOptions): SealedMessage => {
-    const channel = sealedChannel(message.channel)
+    // Each member is read once: what is checked is what is sealed.
+    const { channel: channelName, id = random.take(16).toString('base64url'), contentType: givenType, contentEncoding, key, headers, inReplyTo } = message
+    // Clients write an empty one where there is none.
+    const contentType = givenType === '' ? undefined : givenType
+    const channel = sealedChannel(channelName)
     const passed = passThrough(payload, channel)
     if (passed) return passed
     if (payload.length > payloadBytes) throw tooLarge(`the payload has ${payload.length} bytes, more than ${payloadBytes}`)
-    if (looksSealed(payload, message.contentType)) {
+    if (looksSealed(payload, contentType)) {
       throw new SealbusError('ERR_SEALBUS_ALREADY_SEALED', "this value is an envelope already: only an opened message's own `envelope` passes through")
     }
-    const names = recipientsOf(channel, message)
+    const names = recipientsOf(channel, { key, headers, contentType })
     const keys = keysInMemory(names)
     if (!keys) {
       // The fetch starts now, so that a later try finds the keys; its failure is reported to that one.
       fetchKeys(names, undefined).catch(() => {})
       throw new SealbusError('ERR_SEALBUS_KEYS_NOT_READY', `keys of channel ${JSON.stringify(channel.name)} are not in memory yet: await sealer.ready() first`)
     }
-    const id = message.id ?? random.take(16).toString('base64url')
-    if (!isText(id, LIMITS.idLength)) throw invalid(`an id is a text of 1 to ${LIMITS.idLength} characters`)
-    for (const name of ['contentEncoding', 'inReplyTo'] as const) {
-      const value: unknown = message[name]
-      // No opener takes another: sealing it would lose the message.
+    // No opener takes another: sealing it would lose the message.
+    for (const [name, value] of Object.entries({ id, contentEncoding, inReplyTo })) {
       if (value !== undefined && !isText(value, LIMITS.idLength)) throw invalid(`\`${name}\` is a text of 1 to ${LIMITS.idLength} characters`)
     }
-    // Clients write an empty one where there is none.
-    const contentType = message.contentType === '' ? undefined : message.contentType
     if (contentType !== undefined && !isText(contentType)) throw invalid('`contentType` is a text')
     const compressed = channel.compress && compress(channel.compress, payload)
-    const headers = bindHeaders(channel.bindHeaders, message.headers)
     const context = encodeContext({
       id,
       iat: Math.floor(Date.now() / 1_000),
       channel: channel.name,
       to: names,
-      key: channel.bindKey && message.key !== undefined && message.key !== null ? hashRecordKey(message.key) : undefined,
-      contentEncoding: message.contentEncoding,
-      inReplyTo: message.inReplyTo,
+      key: channel.bindKey && key !== undefined && key !== null ? hashRecordKey(key) : undefined,
+      contentEncoding,
+      inReplyTo,
       realm,
       compression: compressed && channel.compress,
-      headers,
+      headers: bindHeaders(channel.bindHeaders, headers),
     })
     const content = compressed ?? payload
     const session = sessions.claim(channel.name, keys, content.length)
@@ -246,9 +244,10 @@ export function createSealer(options: SealerOptions): Sealer {
   }
 }
 
-function recipientsOf(channel: Channel, message: SealOptions): readonly string[] {
+type Choosing = { readonly [Name in 'key' | 'headers' | 'contentType']?: SealOptions[Name] | undefined }
+
+function recipientsOf(channel: Channel, { key, headers, contentType }: Choosing): readonly string[] {
   if (typeof channel.to !== 'function') return channel.to
-  const { key, headers, contentType } = message
   const names = channel.to({ channel: channel.name, ...(key !== undefined && { key }), ...(headers && { headers }), ...(contentType !== undefined && { contentType }) })
   checkRecipients(channel.name, names)
   return names

@@ -277,6 +277,21 @@ describe('seal: hostile and careless callers', () => {
     }
   })
 
+  it('a message whose members change from one look to the next is sealed as it was checked', () => {
+    const looks = { contentType: 0, contentEncoding: 0, id: 0 }
+    const shifty = {
+      channel: 'orders',
+      get contentType() { return looks.contentType++ === 0 ? 'application/json' : 'application/jose' },
+      get contentEncoding() { return looks.contentEncoding++ === 0 ? 'br' : 'x'.repeat(1_000) },
+      get id() { return looks.id++ === 0 ? 'one' : '' },
+    }
+    const opener = createOpener({ name: 'billing', identities: testIdentities(key('P-256').identity), channels })
+    const { bytes, id } = withKey().sealSync('x', shifty)
+    expect(id).toBe('one')
+    expect(opener.openSync(bytes, { channel: 'orders' })).toMatchObject({ id: 'one', contentType: 'application/json', contentEncoding: 'br' })
+    expect(looks).toEqual({ contentType: 1, contentEncoding: 1, id: 1 })
+  })
+
   it('an empty content type is none, and comes back as none', () => {
     const { bytes } = withKey().sealSync('x', { channel: 'orders', contentType: '' })
     expect(decodeProtectedHeader(parse(bytes))).not.toHaveProperty('cty')
