@@ -59,10 +59,13 @@ export function createContentKeys({ row, bounds, perMessage, serialization, cloc
 
   const draw = (keys: readonly RecipientKey[]): Live => {
     const contentKey = randomBytes(row.keySize)
-    const wrapped = distinctKids(distinctKeys(keys).map((key) => wrapFor(key, contentKey)))
-    const key = createSecretKey(contentKey)
-    contentKey.fill(0)
-    return { key, form: envelopeForm(row.enc, keyCommitment(key, row.enc), wrapped, serialization), since: instant(clock), messages: 0, bytes: 0 }
+    try {
+      const wrapped = distinctKids(distinctKeys(keys).map((key) => wrapFor(key, contentKey)))
+      const key = createSecretKey(contentKey)
+      return { key, form: envelopeForm(row.enc, keyCommitment(key, row.enc), wrapped, serialization), since: instant(clock), messages: 0, bytes: 0 }
+    } finally {
+      contentKey.fill(0)
+    }
   }
 
   return {

@@ -185,11 +185,12 @@ describe('envelope: recognized', () => {
     ['the other name, and the first as a value', '{"ciphertext":"","a":"protected"}'],
     ['null with the names behind it', 'null "protected" "ciphertext"'],
     ['an object behind three bytes that are no byte order mark', '\u0bbb{"protected":1,"ciphertext":2}'],
+    ['a byte order mark inside an object', '{"ciphertext":1,\ufeff"protected":2}'],
     ['an object behind two byte order marks', '\ufeff\ufeff{"protected":1,"ciphertext":2}'],
     ['five segments, the first of them null', `${Buffer.from(' null').toString('base64url')}.a.b.c.d`],
     ['five segments, the first of them a text', `${Buffer.from(' "enc"').toString('base64url')}.a.b.c.d`],
     ['five segments, the first of them broken', `${Buffer.from('{"enc":').toString('base64url')}.a.b.c.d`],
-    ['four segments behind another character', `!${Buffer.from('{"enc":1}').toString('base64url')}.a.b.c.d`],
+    ['five segments behind another character', `e!${Buffer.from('{"enc":1}').toString('base64url')}.a.b.c.d`],
     ['six segments', `${Buffer.from('{"enc":1}').toString('base64url')}.a.b.c.d.e`],
     ['five segments that start otherwise', `${Buffer.from('x{"enc":1}').toString('base64url')}.a.b.c.d`],
     ['the names in broken JSON', '{"protected":1,"ciphertext":2'],
@@ -200,10 +201,6 @@ describe('envelope: recognized', () => {
 
   it.each(['application/json', 'application/jose2', 'text/plain; a=application/jose', undefined])('not by type %s', (contentType) => {
     expect(looksSealed(Buffer.from('hello'), contentType)).toBe(false)
-  })
-
-  it.each([[0xef, 0xbb, 0x20], [0xef, 0x20, 0xbf], [0x20, 0xbb, 0xbf]])('bytes %i %i %i are no byte order mark', (...start) => {
-    expect(looksSealed(Buffer.concat([Buffer.from(start), Buffer.from('{"ciphertext":"","protected":""}')]))).toBe(false)
   })
 
   it('exactly 32 MiB are looked into', () => expect(looksSealed(Buffer.alloc(33_554_432, 'x'))).toBe(false))
