@@ -76,8 +76,8 @@ export function createContentKeys({ row, bounds, perMessage, serialization, cloc
       if (
         !session ||
         session.messages >= bounds.messages ||
-        // A message larger than the bound gets a session of its own, rather than none.
-        (session.messages > 0 && session.bytes + bytes > bounds.bytes) ||
+        // A message larger than the bound begins a session too, and is its only one.
+        session.bytes + bytes > bounds.bytes ||
         ageMs(clock, session.since) >= bounds.ageMs
       ) {
         session = build(channel, keys)
