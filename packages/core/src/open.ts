@@ -171,8 +171,11 @@ export function createOpener(options: OpenerOptions): Opener {
     const candidates = await finder.findAfterRefresh(message.envelope, signal)
     for (const candidate of candidates) {
       if (closed) throw closedError()
-      const unwrapped = withoutUnwrap(candidate) ?? afterUnwrap(candidate, await unwrapping.later(candidate, signal))
+      const known = withoutUnwrap(candidate)
+      const unwrapped = known ?? afterUnwrap(candidate, await unwrapping.later(candidate, signal))
       if (closed) throw closedError()
+      // State again, after the wait: the key may have been revoked meanwhile. By digest, because a store may make its objects anew.
+      if (!known && !finder.find(message.envelope).some(({ digest }) => digest === candidate.digest)) continue
       const content = decrypt(message.envelope, unwrapped)
       if (content) return finish(message, options, unwrapped, content)
     }

@@ -536,6 +536,32 @@ describe('open: hostile and careless callers', () => {
     }
   })
 
+  it('a key that is revoked while it is asked to unwrap opens nothing any more, and a store may make its objects anew each time', async () => {
+    const { sealer, opener } = pair()
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    let state: Identity['state'] = 'active'
+    const asked = Promise.withResolvers<void>()
+    const go = Promise.withResolvers<void>()
+    const identity = (): Identity => ({
+      ...billing.identity,
+      state,
+      unwrap: async (request) => {
+        asked.resolve()
+        await go.promise
+        return billing.identity.unwrap(request)
+      },
+    })
+    const identities = { find: (kid: string) => (kid === 'billing-1' ? identity() : undefined), list: () => [identity()] }
+    const remote = createOpener({ name: 'billing', channels: opener.channels, identities })
+    const pending = rejectionOf(remote.open(bytes, { channel: 'orders' }))
+    await asked.promise
+    state = 'revoked'
+    go.resolve()
+    expect(await pending).toBe('ERR_SEALBUS_KEY_REVOKED')
+    state = 'active'
+    expect((await remote.open(bytes, { channel: 'orders' })).plaintext.toString()).toBe('x')
+  })
+
   it('closed while the identities are read: no private key is used any more', async () => {
     const { sealer, opener } = pair()
     const { bytes } = sealer.sealSync('x', { channel: 'orders' })
