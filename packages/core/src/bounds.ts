@@ -8,13 +8,21 @@ export interface Bound {
 }
 
 /**
- * The numbers of an option, each given or its default.
+ * The numbers of an option, each given or its default; frozen, because what is shown of them must not change what is in force.
  * @throws ERR_SEALBUS_INVALID_OPTION for one out of range, and for a name that is none: its default might be weaker than what was meant
  */
 export function within<Name extends string>(option: string, bounds: Readonly<Record<Name, Bound>>, given: Readonly<Partial<Record<Name, number>>> | undefined): Readonly<Record<Name, number>> {
-  for (const name of Object.keys(given ?? {})) if (!Object.hasOwn(bounds, name)) throw invalid(`\`${option}\` has no ${JSON.stringify(name)}`)
+  checkNames(`\`${option}\``, bounds, given)
   const names = Object.keys(bounds) as Name[]
-  return Object.fromEntries(names.map((name) => [name, one(`${option}.${name}`, bounds[name], given?.[name])])) as Record<Name, number>
+  return Object.freeze(Object.fromEntries(names.map((name) => [name, one(`${option}.${name}`, bounds[name], given?.[name])])) as Record<Name, number>)
+}
+
+/**
+ * That every name of the options is one that is known: a misspelt one must not silently mean its default.
+ * @throws ERR_SEALBUS_INVALID_OPTION
+ */
+export function checkNames(option: string, known: object, given: object | undefined): void {
+  for (const name of Object.keys(given ?? {})) if (!Object.hasOwn(known, name)) throw invalid(`${option} has no ${JSON.stringify(name)}`)
 }
 
 /** An option that is one number. @throws ERR_SEALBUS_INVALID_OPTION for one out of range */

@@ -166,4 +166,4 @@ const invalid = (channel: string, reason: string): SealbusError =>
 const ambiguous = (destination: string, names: readonly string[]): SealbusError =>
   new SealbusError('ERR_SEALBUS_AMBIGUOUS_CHANNEL', `${quote(destination)} falls in several channels: ${names.map(quote).join(', ')}`)
 
-const quote = (name: string): string => JSON.stringify(name.slice(0, 80))
+const quote = (name: unknown): string => JSON.stringify(String(name).slice(0, 80))

@@ -2,9 +2,13 @@ import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node
 import type { Compression } from './context.ts'
 import { malformed } from './malformed.ts'
 
-/** Compression before sealing: `msg.z`. Not JWE's `zip`, which is refused. */
-export function compress(kind: Compression, plaintext: Uint8Array): Buffer {
-  return kind === 'gzip' ? gzipSync(plaintext) : zstdCompressSync(plaintext)
+/**
+ * Compression before sealing: `msg.z`. Not JWE's `zip`, which is refused. Undefined where it makes nothing smaller: what is
+ * random grows, and at the largest payload it would pass what an opener takes.
+ */
+export function compress(kind: Compression, plaintext: Uint8Array): Buffer | undefined {
+  const compressed = kind === 'gzip' ? gzipSync(plaintext) : zstdCompressSync(plaintext)
+  return compressed.length < plaintext.length ? compressed : undefined
 }
 
 /** @throws ERR_SEALBUS_MALFORMED when it is not that format, or would exceed `maxBytes` */

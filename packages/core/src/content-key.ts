@@ -4,6 +4,7 @@ import type { ContentEncryptionRow } from './algorithms.ts'
 import { ageMs, type Clock, instant, type Instant } from './clock.ts'
 import { keyCommitment } from './content.ts'
 import { type EnvelopeForm, envelopeForm, type Serialization } from './envelope.ts'
+import { SealbusError } from './errors.ts'
 import type { RecipientKey } from './recipient.ts'
 import { traced, TRACES } from './tracing.ts'
 import { wrapKey, type WrappedKey } from './wrap.ts'
@@ -54,14 +55,17 @@ export function createContentKeys({ row, bounds, perMessage, serialization, cloc
   const sessions = new LRUCache<string, Live>({ max: bounds.live })
 
   const build = (channel: string, keys: readonly RecipientKey[]): Live =>
-    TRACES.keys.hasSubscribers ? traced(TRACES.keys, { operation: 'wrap', name: channel }, () => wrapFor(keys)) : wrapFor(keys)
+    TRACES.keys.hasSubscribers ? traced(TRACES.keys, { operation: 'wrap', name: channel }, () => draw(keys)) : draw(keys)
 
-  const wrapFor = (keys: readonly RecipientKey[]): Live => {
+  const draw = (keys: readonly RecipientKey[]): Live => {
     const contentKey = randomBytes(row.keySize)
-    const wrapped = distinctKids(distinctKeys(keys).map((key) => wrapKey(key, contentKey)))
-    const key = createSecretKey(contentKey)
-    contentKey.fill(0)
-    return { key, form: envelopeForm(row.enc, keyCommitment(key, row.enc), wrapped, serialization), since: instant(clock), messages: 0, bytes: 0 }
+    try {
+      const wrapped = distinctKids(distinctKeys(keys).map((key) => wrapFor(key, contentKey)))
+      const key = createSecretKey(contentKey)
+      return { key, form: envelopeForm(row.enc, keyCommitment(key, row.enc), wrapped, serialization), since: instant(clock), messages: 0, bytes: 0 }
+    } finally {
+      contentKey.fill(0)
+    }
   }
 
   return {
@@ -72,8 +76,8 @@ export function createContentKeys({ row, bounds, perMessage, serialization, cloc
       if (
         !session ||
         session.messages >= bounds.messages ||
-        // A message larger than the bound gets a session of its own, rather than none.
-        (session.messages > 0 && session.bytes + bytes > bounds.bytes) ||
+        // A message larger than the bound begins a session too, and is its only one.
+        session.bytes + bytes > bounds.bytes ||
         ageMs(clock, session.since) >= bounds.ageMs
       ) {
         session = build(channel, keys)
@@ -100,6 +104,15 @@ function scopeOf(channel: string, keys: readonly RecipientKey[]): string {
     scopes.set(keys, thumbprints)
   }
   return `${channel}\n${thumbprints}`
+}
+
+/** An application's own directory may hand over any key; what OpenSSL says of it is not shown. */
+function wrapFor(key: RecipientKey, contentKey: Buffer): WrappedKey {
+  try {
+    return wrapKey(key, contentKey)
+  } catch {
+    throw new SealbusError('ERR_SEALBUS_NO_USABLE_KEY', `no content key can be wrapped for the key ${JSON.stringify(key.kid)}: it is not a sound key for ${key.alg}`)
+  }
 }
 
 /** Two names with one key are one entry. */

@@ -1,4 +1,6 @@
+import { checkNames, one, within } from './bounds.ts'
 import { SealbusError, type SealbusErrorCode } from './errors.ts'
+import { LIMITS } from './limits.ts'
 
 /**
  * What happens to a message that does not open.
@@ -9,11 +11,11 @@ export type Disposition = 'park' | 'skip' | 'hold' | 'stop'
 
 /** Choices where the design allows one. Everything has a safe default. */
 export interface DispositionOptions {
-  /** Key source or KMS unavailable: held for as long as it takes, or until `stopAfterMs`. Default: no end. */
+  /** Key source or KMS unavailable: held for as long as it takes, or until `stopAfterMs` (1 to 604,800,000, a week). Default: no end. */
   readonly unavailable?: { readonly stopAfterMs: number }
   /** Named in `to`, but no such key here, once the hold has ended. Default: park where there is a parking place, else stop. */
   readonly keyMissing?: 'park' | 'stop'
-  /** How long a missing key is waited for, in milliseconds. Default 300,000 (5 min), per message and as a budget in any 30 min. */
+  /** How long a missing key is waited for, in milliseconds, per message and as a budget in any 30 min. Default 300,000 (5 min); 0 to 1,800,000. */
   readonly keyMissingHoldMs?: number
   /** Sealed for a key of ours that was destroyed. Default: park where there is a parking place, else stop. */
   readonly keyDestroyed?: 'park' | 'skip'
@@ -21,7 +23,7 @@ export interface DispositionOptions {
   readonly notARecipient?: 'park' | 'skip' | 'stop'
   /** Malformed, refused, failed, unknown version, wrong channel. Default: park where there is a parking place, else stop. */
   readonly failed?: 'park' | 'stop'
-  /** First and longest pause between attempts of a hold, in milliseconds. Default 100 and 5,000. */
+  /** First and longest pause between attempts of a hold, in milliseconds; the first is not longer than the longest. Default 100 and 5,000; 1 to 60,000. */
   readonly holdBackoffMs?: { readonly first: number; readonly longest: number }
 }
 
@@ -40,18 +42,20 @@ export interface Dispositions {
   decide(error: SealbusError, attempt: Attempt): Decision
 }
 
-const HOLD_BUDGET_WINDOW_MS = 30 * 60_000
-const DEFAULT_HOLD_MS = 5 * 60_000
+const { budgetWindowMs: HOLD_BUDGET_WINDOW_MS, missingKeyMs: MISSING_KEY, backoffMs: BACKOFF, unavailableMs: UNAVAILABLE } = LIMITS.hold
 
+/** @throws ERR_SEALBUS_INVALID_OPTION for a name or a value that is none: what it falls back to might be weaker than what was meant */
 export function createDispositions(
   options: DispositionOptions,
   parking: boolean,
   now: () => number = Date.now,
 ): Dispositions {
-  checkOptions(options, parking)
+  checkChoices(options, parking)
   const fallback = parking ? 'park' : 'stop'
-  const holdMs = options.keyMissingHoldMs ?? DEFAULT_HOLD_MS
-  const { first, longest } = options.holdBackoffMs ?? { first: 100, longest: 5_000 }
+  const holdMs = one('keyMissingHoldMs', MISSING_KEY, options.keyMissingHoldMs)
+  const stopAfterMs = options.unavailable && within('unavailable', { stopAfterMs: UNAVAILABLE }, options.unavailable).stopAfterMs
+  const { first, longest } = within('holdBackoffMs', BACKOFF, options.holdBackoffMs)
+  if (first > longest) throw invalid('`holdBackoffMs.first` is not longer than `longest`')
   /** Time spent in holds for missing keys, as [until, length]. */
   let spent: { at: number; ms: number }[] = []
 
@@ -76,10 +80,9 @@ export function createDispositions(
       const code: SealbusErrorCode = error.code
       switch (code) {
         case 'ERR_SEALBUS_KEY_UNAVAILABLE':
-        case 'ERR_SEALBUS_DIRECTORY_UNAVAILABLE': {
-          const end = options.unavailable?.stopAfterMs
-          return end !== undefined && now() - attempt.heldSinceMs >= end ? { disposition: 'stop' } : hold(attempt)
-        }
+        case 'ERR_SEALBUS_KEYS_NOT_READY':
+        case 'ERR_SEALBUS_DIRECTORY_UNAVAILABLE':
+          return stopAfterMs !== undefined && now() - attempt.heldSinceMs >= stopAfterMs ? { disposition: 'stop' } : hold(attempt)
         case 'ERR_SEALBUS_KEY_MISSING':
           return holdForMissingKey(attempt) ?? { disposition: options.keyMissing ?? fallback }
         case 'ERR_SEALBUS_KEY_DESTROYED':
@@ -100,21 +103,26 @@ export function createDispositions(
   }
 }
 
-function checkOptions(options: DispositionOptions, parking: boolean): void {
-  const invalid = (reason: string): never => {
-    throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `dispositions: ${reason}`)
-  }
-  const among = (name: 'keyMissing' | 'keyDestroyed' | 'notARecipient' | 'failed', allowed: readonly Disposition[]): void => {
+const CHOICES = {
+  keyMissing: ['park', 'stop'],
+  keyDestroyed: ['park', 'skip'],
+  notARecipient: ['park', 'skip', 'stop'],
+  failed: ['park', 'stop'],
+} as const
+const NAMES = { ...CHOICES, unavailable: true, keyMissingHoldMs: true, holdBackoffMs: true } satisfies Record<keyof DispositionOptions, unknown>
+
+function checkChoices(options: DispositionOptions, parking: boolean): void {
+  checkNames('`dispositions`', NAMES, options)
+  for (const name of Object.keys(CHOICES) as (keyof typeof CHOICES)[]) {
     const value = options[name]
-    if (value === undefined) return
-    if (!allowed.includes(value)) invalid(`\`${name}\` is one of ${allowed.join(', ')}`)
-    if (value === 'park' && !parking) invalid(`\`${name}\` is 'park', but no parking place is given`)
+    if (value === undefined) continue
+    const allowed: readonly Disposition[] = CHOICES[name]
+    if (!allowed.includes(value)) throw invalid(`\`${name}\` is one of ${allowed.join(', ')}`)
+    if (value === 'park' && !parking) throw invalid(`\`${name}\` is 'park', but no parking place is given`)
   }
-  among('keyMissing', ['park', 'stop'])
-  among('keyDestroyed', ['park', 'skip'])
-  among('notARecipient', ['park', 'skip', 'stop'])
-  among('failed', ['park', 'stop'])
 }
+
+const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', `dispositions: ${reason}`)
 
 /**
  * Headers of a parked copy. They are public (the broker reads them), so they hold no text of an error:

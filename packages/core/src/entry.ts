@@ -1,3 +1,4 @@
+import { abortable } from './abortable.ts'
 import { type ContentEncryptionRow, curve, encryptedKeySize } from './algorithms.ts'
 import { decodeBase64url } from './base64url.ts'
 import { ageMs, type Clock, instant, type Instant } from './clock.ts'
@@ -21,10 +22,13 @@ export interface Candidate {
 
 /** Finds our entries in an envelope. Entries of others are not looked at beyond their form. */
 export interface EntryFinder {
-  /** @throws ERR_SEALBUS_NOT_A_RECIPIENT, ERR_SEALBUS_KEY_MISSING, ERR_SEALBUS_KEY_DESTROYED, ERR_SEALBUS_KEY_REVOKED, ERR_SEALBUS_REFUSED, ERR_SEALBUS_MALFORMED */
+  /** @throws ERR_SEALBUS_NOT_A_RECIPIENT, ERR_SEALBUS_KEY_MISSING, ERR_SEALBUS_KEY_DESTROYED, ERR_SEALBUS_KEY_REVOKED, ERR_SEALBUS_KEY_UNAVAILABLE, ERR_SEALBUS_REFUSED, ERR_SEALBUS_MALFORMED */
   find(envelope: Envelope): readonly Candidate[]
-  /** The same, after the identities were read again for a key that is not here (at most once per 30 s). */
-  findAfterRefresh(envelope: Envelope): Promise<readonly Candidate[]>
+  /**
+   * The same, after the identities were read again for a key that is not here (at most once per 30 s).
+   * @throws ERR_SEALBUS_KEY_UNAVAILABLE also when the signal aborts meanwhile
+   */
+  findAfterRefresh(envelope: Envelope, signal?: AbortSignal): Promise<readonly Candidate[]>
 }
 
 /** @param permitted key management algorithms: the table's, or fewer */
@@ -35,7 +39,22 @@ export function createEntryFinder(name: string, identities: IdentityStore, permi
 
   /** What was found for entries that come again, with every message of a content key: see `KnownForm`. */
   const known = new WeakMap<readonly Entry[], { identities: readonly (Identity | Tombstone | undefined)[]; candidates: readonly Candidate[] }>()
-  const named = ({ kid }: Entry): Identity | Tombstone | undefined => (kid === undefined ? undefined : identities.find(kid))
+  const named = ({ kid }: Entry): Identity | Tombstone | undefined => {
+    try {
+      return kid === undefined ? undefined : identities.find(kid)
+    } catch {
+      // The store may be the application's own, and what it throws may hold anything.
+      throw unavailable()
+    }
+  }
+
+  const list = (): readonly Identity[] => {
+    try {
+      return identities.list()
+    } catch {
+      throw unavailable()
+    }
+  }
 
   const find = (envelope: Envelope): readonly Candidate[] => {
     const { entries } = envelope
@@ -72,7 +91,7 @@ export function createEntryFinder(name: string, identities: IdentityStore, permi
         const identity = named(entry)
         if (identity) yield { entry, identity }
       } else if (entries.length === 1) {
-        const fitting = identities.list().filter((identity) => identity.state !== 'revoked' && fits(entry, identity))
+        const fitting = list().filter((identity) => identity.state !== 'revoked' && fits(entry, identity))
         // Without a kid there is no trial and error: one identity fits, or none is meant.
         const [identity] = fitting
         if (identity && fitting.length === 1) yield { entry, identity }
@@ -86,10 +105,13 @@ export function createEntryFinder(name: string, identities: IdentityStore, permi
       ? new SealbusError('ERR_SEALBUS_KEY_MISSING', `the message names ${quote(name)} as a recipient, but the key it was sealed for is not among the identities`)
       : new SealbusError('ERR_SEALBUS_NOT_A_RECIPIENT', `the message is not sealed for ${quote(name)}`)
 
+  /** Async, so that a source that throws at once, or gives no promise, is like any other. */
+  const readAgain = async (): Promise<void> => identities.refresh?.()
+
   /** Reads the identities again, where that is due; whether it failed the last time. What is here stays in force. */
-  const refresh = async (): Promise<void> => {
+  const refresh = async (signal: AbortSignal | undefined): Promise<void> => {
     if (!identities.refresh || (!refreshing && refreshed && ageMs(clock, refreshed) < LIMITS.identityRefreshMs)) return
-    refreshing ??= identities.refresh().then(
+    refreshing ??= abortable(readAgain(), AbortSignal.timeout(LIMITS.identityRefreshTimeoutMs), unavailable).then(
       () => void (failing = false),
       // The source's error may hold anything: only the fact is kept.
       () => void (failing = true),
@@ -97,30 +119,32 @@ export function createEntryFinder(name: string, identities: IdentityStore, permi
       refreshed = instant(clock)
       refreshing = undefined
     })
-    await refreshing
+    await (signal ? abortable(refreshing, signal, unavailable) : refreshing)
   }
 
   return {
     find,
-    async findAfterRefresh(envelope): Promise<readonly Candidate[]> {
+    async findAfterRefresh(envelope, signal): Promise<readonly Candidate[]> {
       try {
         return find(envelope)
       } catch (error) {
         if (!(error instanceof SealbusError) || !UNKNOWN_KEY.has(error.code)) throw error
       }
-      await refresh()
+      await refresh(signal)
       try {
         return find(envelope)
       } catch (error) {
         // A source that cannot be read is an outage: the key may well be in there.
         if (failing && error instanceof SealbusError && error.code === 'ERR_SEALBUS_KEY_MISSING') {
-          throw new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', 'the identities cannot be read again for a key that is not among them')
+          throw unavailable()
         }
         throw error
       }
     },
   }
 }
+
+const unavailable = (): SealbusError => new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', 'the identities cannot be read now')
 
 const UNKNOWN_KEY: ReadonlySet<string> = new Set(['ERR_SEALBUS_KEY_MISSING', 'ERR_SEALBUS_NOT_A_RECIPIENT'])
 

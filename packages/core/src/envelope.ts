@@ -286,11 +286,12 @@ export interface KnownForm {
 
 /** The form of an envelope that `decodeEnvelope` has read; undefined where its text is not in the usual order. */
 export function knownForm(bytes: Buffer, { aad, iv, ciphertext, tag, native }: Envelope): KnownForm | undefined {
+  if (!native) return undefined
   const text = bytes.toString('latin1')
   const encodedHeader = aad.toString('latin1')
   const start = `${BEFORE_PROTECTED}${encodedHeader}${BEFORE_ENTRIES}`
   const end = `${BEFORE_IV}${iv.toString('base64url')}${BEFORE_CIPHERTEXT}${ciphertext.toString('base64url')}${BEFORE_TAG}${tag.toString('base64url')}${END}`
-  if (!native || !text.startsWith(start) || !text.endsWith(end)) return undefined
+  if (!text.startsWith(start) || !text.endsWith(end)) return undefined
   const wholeHeader = Buffer.from(encodedHeader, 'base64url').toString('utf8')
   const name = nameOf(wholeHeader)
   const header = wholeHeader.slice(0, wholeHeader.search(/,"(cty|msg)":/))
@@ -362,19 +363,20 @@ const TEXT = {
 } as const
 
 function standsAt(bytes: Buffer, at: number, part: Buffer): boolean {
-  return at >= 0 && at + part.length <= bytes.length && bytes.compare(part, 0, part.length, at, at + part.length) === 0
+  return at + part.length <= bytes.length && bytes.compare(part, 0, part.length, at, at + part.length) === 0
 }
 
+/** Where there is no `kc`, any text: it is looked up in vain. */
 function nameOf(header: string): string {
-  const at = header.indexOf(COMMITMENT)
-  return at < 0 ? '' : header.slice(at + COMMITMENT.length, at + COMMITMENT.length + 43)
+  const start = header.indexOf(COMMITMENT) + COMMITMENT.length
+  return header.slice(start, start + 43)
 }
 
 const COMMITMENT = '"kc":"'
 
 // --- recognizing ---------------------------------------------------------------------------------------------------
 
-const COMPACT_START: ReadonlySet<number> = new Set(Buffer.from('eICD'))
+const COMPACT_START: ReadonlySet<number | undefined> = new Set(Buffer.from('eICD'))
 const FIRST_SEGMENT = /^[A-Za-z0-9_-]+(?=(?:\.[A-Za-z0-9_-]*){4}$)/
 
 /**
@@ -389,7 +391,7 @@ export function looksSealed(bytes: Buffer, contentType?: string): boolean {
   const first = firstByte(bytes)
   if (first === 0x7b) return looksLikeJson(bytes)
   // A JSON object starts with `e` in base64url; white space before it, with `I`, `C` or `D`.
-  return first !== undefined && COMPACT_START.has(first) && looksCompact(bytes)
+  return COMPACT_START.has(first) && looksCompact(bytes)
 }
 
 function firstByte(bytes: Buffer): number | undefined {
@@ -403,8 +405,9 @@ function looksLikeJson(bytes: Buffer): boolean {
   const named = bytes.includes('"protected"') && bytes.includes('"ciphertext"')
   if (!named && !bytes.includes('\\u')) return false
   try {
-    const json: unknown = JSON.parse(bytes.toString('utf8').replace(/^\ufeff/, ''))
-    return typeof json === 'object' && json !== null && Object.hasOwn(json, 'protected') && Object.hasOwn(json, 'ciphertext')
+    // An object, or it throws: it starts with a brace.
+    const json = JSON.parse(bytes.toString('utf8').replace(/^\ufeff/, '')) as object
+    return Object.hasOwn(json, 'protected') && Object.hasOwn(json, 'ciphertext')
   } catch {
     return false
   }

@@ -143,7 +143,7 @@ class Reader {
     this.#expect('"')
     const start = this.#at
     let end = this.#text.indexOf('"', start)
-    while (end > 0 && this.#escaped(start, end)) end = this.#text.indexOf('"', end + 1)
+    while (this.#escaped(end)) end = this.#text.indexOf('"', end + 1)
     if (end < 0) throw new NotJson()
     this.#at = end + 1
     const raw = this.#text.slice(start, end)
@@ -154,10 +154,10 @@ class Reader {
     return unescaped
   }
 
-  /** Whether the quote at `end` is escaped: an odd number of backslashes stands before it. */
-  #escaped(start: number, end: number): boolean {
+  /** Whether the quote at `end` is escaped: an odd number of backslashes stands before it, the string's own quote before them. */
+  #escaped(end: number): boolean {
     let backslashes = 0
-    while (end - 1 - backslashes >= start && this.#text[end - 1 - backslashes] === '\\') backslashes++
+    while (this.#text[end - 1 - backslashes] === '\\') backslashes++
     return backslashes % 2 === 1
   }
 

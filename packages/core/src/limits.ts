@@ -52,6 +52,14 @@ export const LIMITS = {
     concurrency: { default: 16, least: 1, most: 1_000 },
     perSecond: { default: 100, least: 1, most: 10_000 },
   },
-  /** A refresh of the identities for an unknown kid, at most this often. */
+  /** Waits for a key, in milliseconds: without an end where its source is down, with a budget where only the message says that there is one. */
+  hold: {
+    backoffMs: { first: { default: 100, least: 1, most: 60_000 }, longest: { default: 5_000, least: 1, most: 60_000 } },
+    missingKeyMs: { default: 300_000, least: 0, most: 1_800_000 },
+    budgetWindowMs: 1_800_000,
+    unavailableMs: { default: 604_800_000, least: 1, most: 604_800_000 },
+  },
+  /** A refresh of the identities for an unknown kid, at most this often; and what has not ended by then has failed, as for `unwrap`. */
   identityRefreshMs: 30_000,
+  identityRefreshTimeoutMs: 5_000,
 } as const

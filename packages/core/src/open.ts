@@ -1,7 +1,8 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { CONTENT_ENCRYPTIONS, type ContentEncryption, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
-import { one, within } from './bounds.ts'
+import { checkNames, one, within } from './bounds.ts'
 import type { Channel, Channels } from './channels.ts'
+import { asBuffer } from './bytes.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
 import { decompress } from './compression.ts'
 import { decryptContent } from './content.ts'
@@ -15,6 +16,7 @@ import { createKnownForms } from './known-forms.ts'
 import { LIMITS } from './limits.ts'
 import { refused } from './malformed.ts'
 import { type Opened, rememberEnvelope } from './opened.ts'
+import { isText } from './text.ts'
 import { type OpenTrace, traced, TRACES } from './tracing.ts'
 import type { UnwrapBounds } from './unwrap-pace.ts'
 import { createUnwrapping } from './unwrapping.ts'
@@ -66,7 +68,7 @@ export interface OpenerOptions {
   readonly keyManagementAlgorithms?: readonly KeyManagementAlgorithm[]
   /** Which `enc` to take. Default: all of the table, `A256GCM`, `A128GCM` and `A256CBC-HS512`; an option can only narrow it. */
   readonly contentEncryptionAlgorithms?: readonly ContentEncryption[]
-  /** Largest payload to take, in bytes, after decompression; a larger one is `ERR_SEALBUS_TOO_LARGE` before any private-key work, where its envelope shows it. Default and most 16,777,216. */
+  /** Largest payload to take, in bytes; a larger one is `ERR_SEALBUS_TOO_LARGE`, before any private-key work where its envelope shows it, and `ERR_SEALBUS_MALFORMED` where only decompression does. Default and most 16,777,216. */
   readonly maxPayloadBytes?: number
   /** Content keys kept, so that a message of a known one needs no private key. Defaults 1,000 entries, 600,000 ms; up to 1,000,000, and 3,600,000 ms. */
   readonly contentKeyCache?: Partial<ContentKeyCacheBounds>
@@ -74,8 +76,23 @@ export interface OpenerOptions {
   readonly unwrap?: Partial<UnwrapBounds>
 }
 
-export function createOpener({ name, identities, channels, realm, unwrap, contentKeyCache, keyManagementAlgorithms, contentEncryptionAlgorithms, maxPayloadBytes }: OpenerOptions): Opener {
+const OPTIONS: Record<keyof OpenerOptions, true> = {
+  name: true,
+  identities: true,
+  channels: true,
+  realm: true,
+  keyManagementAlgorithms: true,
+  contentEncryptionAlgorithms: true,
+  maxPayloadBytes: true,
+  contentKeyCache: true,
+  unwrap: true,
+}
+
+export function createOpener(options: OpenerOptions): Opener {
+  checkNames('an opener', OPTIONS, options)
+  const { name, identities, channels, realm, unwrap, contentKeyCache, keyManagementAlgorithms, contentEncryptionAlgorithms, maxPayloadBytes } = options
   if (typeof name !== 'string' || name === '') throw invalid('`name` is this service as a recipient')
+  if (realm !== undefined && !isText(realm, LIMITS.channelNameLength)) throw invalid(`\`realm\` is a text of 1 to ${LIMITS.channelNameLength} characters`)
   const algs = narrowed(keyManagementAlgorithms, KEY_MANAGEMENT_ALGORITHMS) ?? raise(invalid(`\`keyManagementAlgorithms\` is a list of ${KEY_MANAGEMENT_ALGORITHMS.join(', ')}`))
   const encs = narrowed(contentEncryptionAlgorithms, CONTENT_ENCRYPTIONS) ?? raise(invalid(`\`contentEncryptionAlgorithms\` is a list of ${CONTENT_ENCRYPTIONS.join(', ')}`))
   const payloadBytes = one('maxPayloadBytes', { default: LIMITS.payloadBytes, least: 1, most: LIMITS.payloadBytes }, maxPayloadBytes)
@@ -91,7 +108,7 @@ export function createOpener({ name, identities, channels, realm, unwrap, conten
   const read = (given: Uint8Array, { channel: channelName }: OpenOptions): { bytes: Buffer; channel: Channel; envelope: Envelope } => {
     if (closed) throw closedError()
     const channel = channels.get(channelName)
-    const bytes = Buffer.isBuffer(given) ? given : Buffer.from(given.buffer, given.byteOffset, given.byteLength)
+    const bytes = asBuffer(given)
     if (!looksSealed(bytes)) throw new SealbusError('ERR_SEALBUS_NOT_SEALED', `a message on channel ${JSON.stringify(channelName)} is not sealed`)
     const envelope = forms.read(bytes)
     if (!encs.has(envelope.enc.enc)) throw refused('its `enc` is not permitted here')
@@ -151,9 +168,14 @@ export function createOpener({ name, identities, channels, realm, unwrap, conten
   const openLater: Opener['open'] = async (given, options) => {
     const message = read(given, options)
     const { signal } = options
-    for (const candidate of await finder.findAfterRefresh(message.envelope)) {
-      const unwrapped = withoutUnwrap(candidate) ?? afterUnwrap(candidate, await unwrapping.later(candidate, signal))
+    const candidates = await finder.findAfterRefresh(message.envelope, signal)
+    for (const candidate of candidates) {
       if (closed) throw closedError()
+      const known = withoutUnwrap(candidate)
+      const unwrapped = known ?? afterUnwrap(candidate, await unwrapping.later(candidate, signal))
+      if (closed) throw closedError()
+      // State again, after the wait: the key may have been revoked meanwhile. By digest, because a store may make its objects anew.
+      if (!known && !finder.find(message.envelope).some(({ digest }) => digest === candidate.digest)) continue
       const content = decrypt(message.envelope, unwrapped)
       if (content) return finish(message, options, unwrapped, content)
     }
@@ -161,10 +183,10 @@ export function createOpener({ name, identities, channels, realm, unwrap, conten
   }
 
   const openSync: Opener['openSync'] = (bytes, options) =>
-    TRACES.open.hasSubscribers ? traced(TRACES.open, { channel: options.channel, envelopeBytes: bytes.length }, () => openNow(bytes, options), openedFacts) : openNow(bytes, options)
+    TRACES.open.hasSubscribers ? traced(TRACES.open, { channel: options.channel, envelopeBytes: asBuffer(bytes).length }, () => openNow(bytes, options), openedFacts) : openNow(bytes, options)
 
-  const open: Opener['open'] = (bytes, options) =>
-    TRACES.open.hasSubscribers ? traced(TRACES.open, { channel: options.channel, envelopeBytes: bytes.length }, () => openLater(bytes, options), openedFacts) : openLater(bytes, options)
+  const open: Opener['open'] = async (bytes, options) =>
+    TRACES.open.hasSubscribers ? traced(TRACES.open, { channel: options.channel, envelopeBytes: asBuffer(bytes).length }, () => openLater(bytes, options), openedFacts) : openLater(bytes, options)
 
   const close = (): void => {
     closed = true
@@ -177,7 +199,7 @@ export function createOpener({ name, identities, channels, realm, unwrap, conten
     channels,
     isPlain(bytes, { channel: channelName, contentType }): boolean {
       const channel = channels.get(channelName)
-      const sealed = !channel.plaintext && (channel.accept === 'sealed' || looksSealed(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), contentType))
+      const sealed = !channel.plaintext && (channel.accept === 'sealed' || looksSealed(asBuffer(bytes), contentType))
       const count = counts.get(channelName) ?? { sealed: 0, plain: 0 }
       counts.set(channelName, count)
       count[sealed ? 'sealed' : 'plain']++

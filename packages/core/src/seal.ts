@@ -1,6 +1,6 @@
-import { types } from 'node:util'
 import { type ContentEncryption, contentEncryption, DEFAULT_ENC, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
-import { one, within } from './bounds.ts'
+import { checkNames, one, within } from './bounds.ts'
+import { asBuffer } from './bytes.ts'
 import { type Channel, type Channels, checkRecipients } from './channels.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
 import { compress } from './compression.ts'
@@ -112,7 +112,7 @@ export function createSealer(options: SealerOptions): Sealer {
   let closed = false
 
   const sealedChannel = (name: string): Channel => {
-    if (closed) throw new SealbusError('ERR_SEALBUS_CLOSED', 'the sealer is closed')
+    if (closed) throw closedError()
     const channel = channels.get(name)
     if (channel.plaintext) throw invalid(`channel ${JSON.stringify(name)} is declared as plaintext`)
     return channel
@@ -137,46 +137,46 @@ export function createSealer(options: SealerOptions): Sealer {
     await Promise.all([...new Set(names)].map((name) => directory.resolve(name, signal && { signal })))
   }
 
-  const sealNow = (plaintext: Uint8Array | string, message: SealOptions): SealedMessage => {
-    const channel = sealedChannel(message.channel)
-    const payload = typeof plaintext === 'string' ? Buffer.from(plaintext) : asBuffer(plaintext)
-    const passed = passThrough(plaintext, payload, channel)
+  const sealNow = (payload: Buffer, message: SealOptions): SealedMessage => {
+    // Each member is read once: what is checked is what is sealed.
+    const { channel: channelName, id = random.take(16).toString('base64url'), contentType: givenType, contentEncoding, key, headers, inReplyTo } = message
+    // Clients write an empty one where there is none.
+    const contentType = givenType === '' ? undefined : givenType
+    const channel = sealedChannel(channelName)
+    const passed = passThrough(payload, channel)
     if (passed) return passed
     if (payload.length > payloadBytes) throw tooLarge(`the payload has ${payload.length} bytes, more than ${payloadBytes}`)
-    if (looksSealed(payload, message.contentType)) {
+    if (looksSealed(payload, contentType)) {
       throw new SealbusError('ERR_SEALBUS_ALREADY_SEALED', "this value is an envelope already: only an opened message's own `envelope` passes through")
     }
-    const names = recipientsOf(channel, message)
+    const names = recipientsOf(channel, { key, headers, contentType })
     const keys = keysInMemory(names)
     if (!keys) {
       // The fetch starts now, so that a later try finds the keys; its failure is reported to that one.
       fetchKeys(names, undefined).catch(() => {})
       throw new SealbusError('ERR_SEALBUS_KEYS_NOT_READY', `keys of channel ${JSON.stringify(channel.name)} are not in memory yet: await sealer.ready() first`)
     }
-    const id = message.id ?? random.take(16).toString('base64url')
-    if (!isText(id, LIMITS.idLength)) throw invalid(`an id is a text of 1 to ${LIMITS.idLength} characters`)
-    for (const name of ['contentEncoding', 'inReplyTo'] as const) {
-      const value: unknown = message[name]
-      // No opener takes another: sealing it would lose the message.
+    // No opener takes another: sealing it would lose the message.
+    for (const [name, value] of Object.entries({ id, contentEncoding, inReplyTo })) {
       if (value !== undefined && !isText(value, LIMITS.idLength)) throw invalid(`\`${name}\` is a text of 1 to ${LIMITS.idLength} characters`)
     }
-    if (message.contentType !== undefined && message.contentType !== '' && !isText(message.contentType)) throw invalid('`contentType` is a text')
-    const headers = bindHeaders(channel.bindHeaders, message.headers)
+    if (contentType !== undefined && !isText(contentType)) throw invalid('`contentType` is a text')
+    const compressed = channel.compress && compress(channel.compress, payload)
     const context = encodeContext({
       id,
       iat: Math.floor(Date.now() / 1_000),
       channel: channel.name,
       to: names,
-      key: channel.bindKey && message.key !== undefined && message.key !== null ? hashRecordKey(message.key) : undefined,
-      contentEncoding: message.contentEncoding,
-      inReplyTo: message.inReplyTo,
+      key: channel.bindKey && key !== undefined && key !== null ? hashRecordKey(key) : undefined,
+      contentEncoding,
+      inReplyTo,
       realm,
-      compression: channel.compress,
-      headers,
+      compression: compressed && channel.compress,
+      headers: bindHeaders(channel.bindHeaders, headers),
     })
-    const content = channel.compress ? compress(channel.compress, payload) : payload
+    const content = compressed ?? payload
     const session = sessions.claim(channel.name, keys, content.length)
-    const aad = encodeProtected(session.form, message.contentType, context)
+    const aad = encodeProtected(session.form, contentType, context)
     if (aad === undefined) throw tooLarge(`the protected header exceeds ${LIMITS.protectedBytes} bytes: fewer or shorter ids, recipients or bound headers`)
     const iv = random.take(row.ivSize)
     const { ciphertext, tag } = encryptContent(row, session.key, iv, aad, content)
@@ -184,8 +184,9 @@ export function createSealer(options: SealerOptions): Sealer {
   }
 
   const sealSync = (plaintext: Uint8Array | string, message: SealOptions): SealedMessage => {
-    if (!TRACES.seal.hasSubscribers) return sealNow(plaintext, message)
-    return traced(TRACES.seal, { channel: message.channel, payloadBytes: Buffer.byteLength(plaintext) }, () => sealNow(plaintext, message), ({ bytes, id }) => ({ envelopeBytes: bytes.length, id }))
+    const payload = bytesOf(plaintext)
+    if (!TRACES.seal.hasSubscribers) return sealNow(payload, message)
+    return traced(TRACES.seal, { channel: message.channel, payloadBytes: payload.length }, () => sealNow(payload, message), ({ bytes, id }) => ({ envelopeBytes: bytes.length, id }))
   }
 
   const isReady = (message: SealOptions): boolean => {
@@ -200,6 +201,7 @@ export function createSealer(options: SealerOptions): Sealer {
   }
 
   const ready: Sealer['ready'] = async ({ messages, signal } = {}) => {
+    if (closed) throw closedError()
     if (messages) {
       const needed = messages.filter((message) => !isReady(message))
       await fetchKeys(needed.flatMap((message) => recipientsOf(sealedChannel(message.channel), message)), signal)
@@ -223,8 +225,12 @@ export function createSealer(options: SealerOptions): Sealer {
     channels,
     sealSync,
     async seal(plaintext, { signal, ...message }): Promise<SealedMessage> {
-      if (openedEnvelope(plaintext) === undefined && !isReady(message)) await ready({ messages: [message], ...(signal && { signal }) })
-      return sealSync(plaintext, message)
+      const payload = bytesOf(plaintext)
+      if (openedEnvelope(payload) !== undefined || isReady(message)) return sealSync(payload, message)
+      // A copy: the caller may use its buffer again while the keys are fetched.
+      const copy = Buffer.from(payload)
+      await ready({ messages: [message], ...(signal && { signal }) })
+      return sealSync(copy, message)
     },
     isReady,
     ready,
@@ -238,17 +244,18 @@ export function createSealer(options: SealerOptions): Sealer {
   }
 }
 
-function recipientsOf(channel: Channel, message: SealOptions): readonly string[] {
+type Choosing = { readonly [Name in 'key' | 'headers' | 'contentType']?: SealOptions[Name] | undefined }
+
+function recipientsOf(channel: Channel, { key, headers, contentType }: Choosing): readonly string[] {
   if (typeof channel.to !== 'function') return channel.to
-  const { key, headers, contentType } = message
   const names = channel.to({ channel: channel.name, ...(key !== undefined && { key }), ...(headers && { headers }), ...(contentType !== undefined && { contentType }) })
   checkRecipients(channel.name, names)
   return names
 }
 
 /** An opened message's own envelope, on its own channel, goes out as it came: no plaintext, no second seal. */
-function passThrough(value: Uint8Array | string, bytes: Buffer, channel: Channel): SealedMessage | undefined {
-  const known = openedEnvelope(value)
+function passThrough(bytes: Buffer, channel: Channel): SealedMessage | undefined {
+  const known = openedEnvelope(bytes)
   // The bytes are looked at again: whoever holds the buffer could have written into it.
   if (!known || !looksSealed(bytes)) return undefined
   if (known.channel !== channel.name) {
@@ -257,12 +264,23 @@ function passThrough(value: Uint8Array | string, bytes: Buffer, channel: Channel
   return { bytes, contentType: envelopeContentType(bytes), id: known.id ?? '' }
 }
 
-function asBuffer(bytes: Uint8Array): Buffer {
-  if (!types.isUint8Array(bytes)) throw invalid('a payload is a Buffer, Uint8Array or string')
-  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+const bytesOf = (plaintext: Uint8Array | string): Buffer => (typeof plaintext === 'string' ? Buffer.from(plaintext) : asBuffer(plaintext))
+
+const OPTIONS: Record<keyof SealerOptions, true> = {
+  directory: true,
+  channels: true,
+  enc: true,
+  keyManagementAlgorithms: true,
+  contentKeys: true,
+  session: true,
+  maxPayloadBytes: true,
+  realm: true,
+  serialization: true,
 }
 
-function checkOptions({ contentKeys, serialization, realm, channels }: SealerOptions): void {
+function checkOptions(options: SealerOptions): void {
+  checkNames('a sealer', OPTIONS, options)
+  const { contentKeys, serialization, realm, channels } = options
   if (contentKeys !== undefined && contentKeys !== 'session' && contentKeys !== 'per-message') throw invalid("`contentKeys` is 'session' or 'per-message'")
   if (serialization !== undefined && serialization !== 'general' && serialization !== 'compact') throw invalid("`serialization` is 'general' or 'compact'")
   if (realm !== undefined && !isText(realm, LIMITS.channelNameLength)) throw invalid(`\`realm\` is a text of 1 to ${LIMITS.channelNameLength} characters`)
@@ -274,4 +292,5 @@ function checkOptions({ contentKeys, serialization, realm, channels }: SealerOpt
 }
 
 const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', reason)
+const closedError = (): SealbusError => new SealbusError('ERR_SEALBUS_CLOSED', 'the sealer is closed')
 const tooLarge = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_TOO_LARGE', reason)

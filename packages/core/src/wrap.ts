@@ -94,16 +94,16 @@ function coordinate(value: Json | undefined, row: CurveRow): string | undefined 
 const OAEP = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' } as const
 
 /** Recipients' curves and raw points, read once per key. */
-const points = new WeakMap<KeyObject, { row: CurveRow; jwk: JWK; point: Buffer }>()
+const points = new WeakMap<KeyObject, { row: CurveRow; point: Buffer }>()
 
-function pointOf(publicKey: KeyObject): { row: CurveRow; jwk: JWK; point: Buffer } {
+function pointOf(publicKey: KeyObject): { row: CurveRow; point: Buffer } {
   const known = points.get(publicKey)
   if (known) return known
   const jwk = publicKey.export({ format: 'jwk' }) as JWK
   const row = curve(jwk.kty, jwk.crv)
   if (!row) throw new TypeError('not a key of a permitted curve')
   const point = Buffer.concat([Buffer.of(4), Buffer.from(jwk.x ?? '', 'base64url'), Buffer.from(jwk.y ?? '', 'base64url')])
-  const entry = { row, jwk, point }
+  const entry = { row, point }
   points.set(publicKey, entry)
   return entry
 }

@@ -63,6 +63,11 @@ describe('context: encoding', () => {
     ['101 names', JSON.stringify({ v: 1, id: 'x', iat: 1, ch: 'c', to: Array.from({ length: 101 }, (_, index) => `r${index}`) })],
     ['a `key` of 31 bytes', JSON.stringify({ v: 1, id: 'x', iat: 1, ch: 'c', to: ['a'], key: Buffer.alloc(31).toString('base64url') })],
     ['a padded `key`', JSON.stringify({ v: 1, id: 'x', iat: 1, ch: 'c', to: ['a'], key: `${Buffer.alloc(32).toString('base64url')}=` })],
+    ['a `v` that is no number', '{"v":"1","id":"x","iat":1,"ch":"c","to":["a"]}'],
+    ['a `v` with a fraction', '{"v":1.5,"id":"x","iat":1,"ch":"c","to":["a"]}'],
+    ['an `iat` that is no number', '{"v":1,"id":"x","iat":"1","ch":"c","to":["a"]}'],
+    ['an `iat` before 1970', '{"v":1,"id":"x","iat":-1,"ch":"c","to":["a"]}'],
+    ['one name of several that is none', '{"v":1,"id":"x","iat":1,"ch":"c","to":["a",""]}'],
     ['`hdr` that is an array', '{"v":1,"id":"x","iat":1,"ch":"c","to":["a"],"hdr":[]}'],
   ])('%s is malformed', (_title, text) => expect(codeOf(() => decodeContext(parseJson(text)))).toBe('ERR_SEALBUS_MALFORMED'))
 
@@ -73,6 +78,10 @@ describe('context: encoding', () => {
 })
 
 describe('context: the record key', () => {
+  it.each([[undefined, /this transport has none/], [null, /not the one it was sealed with/], ['b', /not the one it was sealed with/]])('found %o: the reason says what to do', (found, reason) => {
+    expect(() => checkContext({ ...CONTEXT, key: hashRecordKey('a') }, { channel: channel(), realm: undefined, key: found })).toThrow(reason)
+  })
+
   it('is the SHA-256 of its bytes, as text or as bytes', () => {
     expect(hashRecordKey('42')).toBe('c0dctApWjo2ooEXO0RATfhWfiQrE2og7axfcZRs6gEk')
     expect(hashRecordKey('é')).toBe(hashRecordKey(Buffer.from('é')))

@@ -37,6 +37,18 @@ describe('dispositions', () => {
     expect(bounded.decide('ERR_SEALBUS_KEY_UNAVAILABLE', 1, bounded.clock.now - MINUTE)).toBe('stop')
   })
 
+  it('a key that only openSync() does not wait for is held: an outage is no poison message', () => {
+    expect(setup().decide('ERR_SEALBUS_KEYS_NOT_READY')).toBe('hold')
+  })
+
+  it('every transient code is held, and no other', () => {
+    for (const code of ERROR_CODES) expect([code, setup().decide(code) === 'hold']).toEqual([code, new SealbusError(code, 'x').transient])
+  })
+
+  it('a missing key is not held where that is chosen', () => {
+    expect(setup({ keyMissingHoldMs: 0 }).decide('ERR_SEALBUS_KEY_MISSING')).toBe('park')
+  })
+
   it('a missing key is held for five minutes, then parked', () => {
     const { decide, clock } = setup()
     expect(decide('ERR_SEALBUS_KEY_MISSING')).toBe('hold')
@@ -77,6 +89,13 @@ describe('dispositions', () => {
     ['skipping what failed', { failed: 'skip' as never }],
     ['skipping a missing key', { keyMissing: 'skip' as never }],
     ['an unknown word', { notARecipient: 'drop' as never }],
+    ['a name that is no option', { notRecipient: 'skip' } as never],
+    ['a hold that would never end', { keyMissingHoldMs: Number.NaN }],
+    ['a hold longer than its budget can be', { keyMissingHoldMs: 30 * MINUTE + 1 }],
+    ['an end that never comes', { unavailable: { stopAfterMs: Number.NaN } }],
+    ['an end of another name', { unavailable: { stopAfter: 1 } as never }],
+    ['no pause at all', { holdBackoffMs: { first: 0, longest: 0 } }],
+    ['a first pause longer than the longest', { holdBackoffMs: { first: 2, longest: 1 } }],
   ])('%s is refused', (_title, options) => {
     expect(codeOf(() => createDispositions(options, false))).toBe('ERR_SEALBUS_INVALID_OPTION')
   })

@@ -130,6 +130,11 @@ describe('envelope: as it is read', () => {
     expect(performance.now() - start).toBeLessThan(500)
   })
 
+  it.each(['unprotected', 'aad'])('says that it is `%s` that is refused', (member) => {
+    const bytes = Buffer.from(JSON.stringify({ ...parse(general(ecdh('a'))), [member]: 'x' }))
+    expect(() => decodeEnvelope(bytes)).toThrow(`\`${member}\``)
+  })
+
   it('any member replaced by any JSON: an envelope or a SealbusError', () => {
     const jwe = { ...parse(general(ecdh('a'), ecdh('b'))), header: {}, encrypted_key: 'AAAA' }
     fc.assert(
@@ -159,6 +164,8 @@ describe('envelope: recognized', () => {
     ['behind a byte order mark', () => Buffer.concat([Buffer.from('\ufeff'), general(ecdh('a'))])],
     ['cut in the middle', () => general(ecdh('a')).subarray(0, 100)],
     ...[' ', '\n', '\t', '\r'].map((space): [string, () => Buffer] => [`compact, with ${JSON.stringify(space)} before its header`, () => Buffer.from(`${Buffer.from(`${space}{"enc":"A256GCM"}`).toString('base64url')}.AA.AA.AA.AA`)]),
+    ...[' ', '\n', '\t', '\r'].map((space): [string, () => Buffer] => [`an object after ${JSON.stringify(space)}`, () => Buffer.from(`${space}{"ciphertext":"","protected":""}`)]),
+    ['more than 32 MiB, which is not looked into', () => Buffer.alloc(33_554_433, 'x')],
     ['an object with little more than the names', () => Buffer.from('{"ciphertext":null,"protected":null}')],
   ])('%s', (_title, make) => expect(looksSealed(make())).toBe(true))
 
@@ -173,6 +180,19 @@ describe('envelope: recognized', () => {
     ['the names as values', '["protected","ciphertext"]'],
     ['the names further inside', '{"a":{"protected":"","ciphertext":""}}'],
     ['only one of the names', '{"protected":{"a":1}}'],
+    ['only the other name', '{"ciphertext":{"a":1}}'],
+    ['one name, and the other as a value', '{"protected":1,"a":"ciphertext"}'],
+    ['the other name, and the first as a value', '{"ciphertext":"","a":"protected"}'],
+    ['null with the names behind it', 'null "protected" "ciphertext"'],
+    ['an object behind three bytes that are no byte order mark', '\u0bbb{"protected":1,"ciphertext":2}'],
+    ['a byte order mark inside an object', '{"ciphertext":1,\ufeff"protected":2}'],
+    ['an object behind two byte order marks', '\ufeff\ufeff{"protected":1,"ciphertext":2}'],
+    ['five segments, the first of them null', `${Buffer.from(' null').toString('base64url')}.a.b.c.d`],
+    ['five segments, the first of them a text', `${Buffer.from(' "enc"').toString('base64url')}.a.b.c.d`],
+    ['five segments, the first of them broken', `${Buffer.from('{"enc":').toString('base64url')}.a.b.c.d`],
+    ['five segments behind another character', `e!${Buffer.from('{"enc":1}').toString('base64url')}.a.b.c.d`],
+    ['six segments', `${Buffer.from('{"enc":1}').toString('base64url')}.a.b.c.d.e`],
+    ['five segments that start otherwise', `${Buffer.from('x{"enc":1}').toString('base64url')}.a.b.c.d`],
     ['the names in broken JSON', '{"protected":1,"ciphertext":2'],
     ['a signed token', 'eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ4In0.AAAA'],
     ['five segments without `enc`', `${Buffer.from('{"alg":"x"}').toString('base64url')}.a.b.c.d`],
@@ -182,6 +202,8 @@ describe('envelope: recognized', () => {
   it.each(['application/json', 'application/jose2', 'text/plain; a=application/jose', undefined])('not by type %s', (contentType) => {
     expect(looksSealed(Buffer.from('hello'), contentType)).toBe(false)
   })
+
+  it('exactly 32 MiB are looked into', () => expect(looksSealed(Buffer.alloc(33_554_432, 'x'))).toBe(false))
 
   it('has the content type of its serialization', () => {
     expect(envelopeContentType(general(ecdh('a')))).toBe('application/jose+json')

@@ -43,6 +43,18 @@ describe('strict JSON', () => {
     expect(parseJson('['.repeat(100_000))).toBeUndefined()
   })
 
+  it('takes any white space of JSON between any two tokens, and nothing else there', () => {
+    const tokens = ['', '{', '"a"', ':', '[', '1', ',', 'null', ']', ',', '"b"', ':', '{', '}', '}', '']
+    for (const space of [' ', '\t', '\n', '\r', ' \r\n\t ']) expect(plain(parseJson(tokens.join(space)))).toEqual({ a: [1, null], b: {} })
+    for (let at = 1; at < tokens.length; at++) {
+      expect(plain(parseJson(tokens.toSpliced(at, 0, ' ').join('')))).toEqual({ a: [1, null], b: {} })
+      for (const other of ['\u00a0', '\v', '\ufeff', '/**/']) expect(parseJson(tokens.toSpliced(at, 0, other).join(''))).toBeUndefined()
+    }
+  })
+
+  it.each(['"\\\\"', '"\\\\\\""', '["\\\\","x"]', '{"\\\\":"\\""}'])('a quote is escaped by an odd number of backslashes: %s', (text) => expect(plain(parseJson(text))).toEqual(JSON.parse(text)))
+  it.each(['"\\"', '"\\\\\\"', '["a', '{"a', '{"a":"b\\"}'])('a string that does not end: %s', (text) => expect(parseJson(text)).toBeUndefined())
+
   it('objects inherit nothing, and `__proto__` is a member like any other', () => {
     const value = parseJson('{"__proto__":{"polluted":1}}') as Record<string, unknown>
     expect(Object.keys(value)).toEqual(['__proto__'])

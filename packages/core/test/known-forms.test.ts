@@ -69,6 +69,7 @@ describe('envelopes of a known form', () => {
     ['a second `msg`', (text: string) => text.replace('"msg":', '"msg":{},"msg":')],
     ['`kid` after `msg`', (text: string) => `${text.slice(0, -1)},"kid":"b"}`],
     ['another `kid`', (text: string) => text.replace('"kid":"a"', '"kid":"b"')],
+    ['the header goes on with anything but a comma', (text: string) => text.replace(',"msg":', ';"msg":')],
     ['another `kc` is not of this form', (text: string) => text.replace('"kc":"A', '"kc":"B')],
   ])('is not taken for one when %s', (_title, change) => {
     const read = knowing(write(form('a'), 'first'))
@@ -82,6 +83,54 @@ describe('envelopes of a known form', () => {
     ['white space', Buffer.from(JSON.stringify(JSON.parse(write(form('a'), 'x').toString()), undefined, 1))],
     ['another order', Buffer.from(JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(write(form('a'), 'x').toString()) as object).toReversed())))],
   ])('other texts have no form to remember: %s', (_title, bytes) => expect(knownForm(bytes, decodeEnvelope(bytes))).toBeUndefined())
+
+  /** A header of one's own order, in an envelope of ours. */
+  const ordered = (...members: string[]): Buffer => {
+    const texts: Record<string, string> = {
+      typ: '"typ":"sealbus+jwe"', alg: '"alg":"ECDH-ES+A256KW"', enc: '"enc":"A256GCM"', kid: '"kid":"a"', epk: `"epk":${JSON.stringify(EPK)}`,
+      kc: `"kc":"${COMMITMENT.toString('base64url')}"`, cty: '"cty":"json"', msg: `"msg":${encodeContext({ id: 'x', iat: 1, channel: 'c', to: ['a'] })}`,
+    }
+    const header = `{${members.map((member) => texts[member] ?? member).join(',')}}`
+    return Buffer.from(JSON.stringify({ ...(JSON.parse(write(form('a'), 'x').toString()) as object), protected: Buffer.from(header).toString('base64url') }))
+  }
+
+  it.each([
+    ['`cty` in front, which could change', ['cty', 'typ', 'alg', 'enc', 'kid', 'epk', 'kc', 'msg']],
+    ['`msg` in front, which would stay the first one for ever', ['msg', 'typ', 'alg', 'enc', 'kid', 'epk', 'kc', 'cty']],
+    ['`enc` behind `msg`', ['typ', 'alg', 'kid', 'epk', 'kc', 'msg', 'enc']],
+    ['`typ` behind `msg`', ['alg', 'enc', 'kid', 'epk', 'kc', 'msg', 'typ']],
+    ['`kc` behind `msg`', ['typ', 'alg', 'enc', 'kid', 'epk', 'msg', 'kc']],
+    ['a `cty` inside another member', ['typ', 'alg', 'enc', 'kid', 'epk', '"x":{"y":1,"cty":"z"}', 'kc', 'msg']],
+    ['a `kc` inside another member', ['typ', 'alg', 'enc', 'kid', 'epk', `"x":{"kc":"${'A'.repeat(43)}"}`, 'kc', 'msg']],
+  ])('is none to remember with %s', (_title, members) => {
+    const bytes = ordered(...members)
+    expect(knownForm(bytes, decodeEnvelope(bytes))).toBeUndefined()
+  })
+
+  it('is one in the usual order', () => {
+    const bytes = ordered('typ', 'alg', 'enc', 'kid', 'epk', 'kc', 'cty', 'msg')
+    expect(knownForm(bytes, decodeEnvelope(bytes))).toBeDefined()
+  })
+
+  it('a header without an end, an envelope over 32 MiB: for the full reading to refuse', () => {
+    const read = knowing(write(form('a'), 'first'))
+    expect(read(Buffer.from('{"protected":"e30'))).toBeUndefined()
+    expect(read(Buffer.from('{"protected":""'))).toBeUndefined()
+    expect(read(write(form('a'), 'x', { ciphertext: Buffer.alloc(26 * 1024 * 1024) }))).toBeUndefined()
+  })
+
+  it('a header over 16 KiB is none, and one of exactly that is', () => {
+    const read = knowing(ordered('typ', 'alg', 'enc', 'kid', 'epk', 'kc', 'msg'))
+    const padded = (length: number): Buffer => {
+      const size = (bytes: Buffer): number => Buffer.from((JSON.parse(bytes.toString()) as { protected: string }).protected, 'base64url').length
+      const msg = (fill: string): string => `"msg":${encodeContext({ id: 'x', iat: 1, channel: 'c', to: ['a'] }).slice(0, -1)},"x":"${fill}"}`
+      const with0 = ordered('typ', 'alg', 'enc', 'kid', 'epk', 'kc', msg(''))
+      return ordered('typ', 'alg', 'enc', 'kid', 'epk', 'kc', msg('p'.repeat(length - size(with0))))
+    }
+    expect(read(padded(16_384))).toBeDefined()
+    expect(read(padded(16_385))).toBeUndefined()
+    expect(attempt(() => decodeEnvelope(padded(16_385)))).toMatchObject({ code: 'ERR_SEALBUS_MALFORMED' })
+  })
 
   it('only what was remembered is known, and until it is cleared', () => {
     const forms = createKnownForms(10)

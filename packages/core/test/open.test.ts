@@ -1,10 +1,11 @@
 import { createHmac } from 'node:crypto'
+import { tracingChannel } from 'node:diagnostics_channel'
 import { inspect } from 'node:util'
 import { CompactEncrypt, FlattenedEncrypt, GeneralEncrypt } from 'jose'
 import { beforeAll, describe, expect, it, vi } from 'vitest'
 import { type ChannelDeclaration, defineChannels } from '../src/channels.ts'
 import { createOpener, type Opener, type OpenerOptions } from '../src/open.ts'
-import { SealbusError } from '../src/errors.ts'
+import { isSealbusError, SealbusError } from '../src/errors.ts'
 import type { Identity, Tombstone, UnwrapRequest } from '../src/identity.ts'
 import { createSealer, type SealerOptions } from '../src/seal.ts'
 import { type KeyKind, testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
@@ -460,5 +461,125 @@ describe('open: the largest payload', () => {
   it.each([0, -1, 1.5, 16 * KIB * KIB + 1, Number.NaN, Number.POSITIVE_INFINITY])('is an integer from 1 to 16 MiB, not %s', (maxPayloadBytes) => {
     expect(codeOf(() => pair(ORDERS, { maxPayloadBytes }))).toBe('ERR_SEALBUS_INVALID_OPTION')
     expect(codeOf(() => pair(ORDERS, {}, { maxPayloadBytes }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+})
+
+describe('open: hostile and careless callers', () => {
+  it.each(['text', 42, null, undefined, {}, new Uint16Array(1)])('what is no bytes is refused with a typed error, also while somebody listens: %o', async (given) => {
+    const { opener } = pair({ ...ORDERS, accept: 'sealed-or-plain' })
+    const listening = tracingChannel('sealbus:open')
+    const listener = { start: () => {} }
+    for (const listen of [false, true]) {
+      if (listen) listening.subscribe(listener as never)
+      try {
+        expect(codeOf(() => opener.openSync(given as never, { channel: 'orders' }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+        expect(await rejectionOf(opener.open(given as never, { channel: 'orders' }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+        expect(codeOf(() => opener.isPlain(given as never, { channel: 'orders' }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+      } finally {
+        if (listen) listening.unsubscribe(listener as never)
+      }
+    }
+  })
+
+  it.each(['', 42 as never, '\ud800'])('a realm that no message can have is refused at construction: %o', (realm) => {
+    expect(codeOf(() => pair(ORDERS, {}, { realm }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+
+  it('a misspelt option is refused, rather than checked by nobody', () => {
+    expect(codeOf(() => pair(ORDERS, {}, { realms: 'prod' } as never))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+
+  it.each<[string, () => unknown]>([
+    ['throws', () => { throw new Error('secret path') }],
+    ['gives no promise', () => undefined],
+    ['rejects', () => Promise.reject(new Error('secret path'))],
+  ])('a source of identities whose refresh() %s is an outage, and what it says is not shown', async (_title, refresh) => {
+    const { sealer, opener } = pair()
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    const lost = createOpener({ name: 'billing', channels: opener.channels, identities: { find: () => undefined, list: () => [], refresh: refresh as never } })
+    const error: unknown = await lost.open(bytes, { channel: 'orders' }).catch((reason: unknown) => reason)
+    expect(isSealbusError(error)).toBe(true)
+    expect(inspect(error, { showHidden: true, depth: 9 })).not.toContain('secret')
+  })
+
+  it('a find() that throws is an outage too, and what it says is not shown', async () => {
+    const { sealer, opener } = pair()
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    const broken = createOpener({ name: 'billing', channels: opener.channels, identities: { find: () => { throw new Error('secret path') }, list: () => [] } })
+    expect(codeOf(() => broken.openSync(bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_KEY_UNAVAILABLE')
+    expect(await rejectionOf(broken.open(bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_KEY_UNAVAILABLE')
+    const jwe = JSON.parse(bytes.toString()) as { recipients: { header: object; encrypted_key: string }[] }
+    const nameless = Buffer.from(JSON.stringify({ ...jwe, recipients: [{ ...jwe.recipients[0], header: {} }] }))
+    const listless = createOpener({ name: 'billing', channels: opener.channels, identities: { find: () => undefined, list: () => { throw new Error('secret path') } } })
+    expect(codeOf(() => listless.openSync(nameless, { channel: 'orders' }))).toBe('ERR_SEALBUS_KEY_UNAVAILABLE')
+  })
+
+  it('a refresh that never ends holds nobody for ever: one caller leaves by its signal, all by the time-out', async () => {
+    const over = new AbortController()
+    const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(over.signal)
+    try {
+      const { sealer, opener } = pair()
+      const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+      const refresh = vi.fn(() => new Promise<void>(() => {}))
+      const stuck = createOpener({ name: 'billing', channels: opener.channels, identities: { find: () => undefined, list: () => [], refresh } })
+      const controller = new AbortController()
+      const leaving = rejectionOf(stuck.open(bytes, { channel: 'orders', signal: controller.signal }))
+      const waiting = rejectionOf(stuck.open(bytes, { channel: 'orders' }))
+      controller.abort()
+      expect(await leaving).toBe('ERR_SEALBUS_KEY_UNAVAILABLE')
+      expect(timeout).toHaveBeenCalledExactlyOnceWith(5_000)
+      over.abort()
+      expect(await waiting).toBe('ERR_SEALBUS_KEY_UNAVAILABLE')
+      expect(refresh).toHaveBeenCalledTimes(1)
+    } finally {
+      timeout.mockRestore()
+    }
+  })
+
+  it('a key that is revoked while it is asked to unwrap opens nothing any more, and a store may make its objects anew each time', async () => {
+    const { sealer, opener } = pair()
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    let state: Identity['state'] = 'active'
+    const asked = Promise.withResolvers<void>()
+    const go = Promise.withResolvers<void>()
+    const identity = (): Identity => ({
+      ...billing.identity,
+      state,
+      unwrap: async (request) => {
+        asked.resolve()
+        await go.promise
+        return billing.identity.unwrap(request)
+      },
+    })
+    const identities = { find: (kid: string) => (kid === 'billing-1' ? identity() : undefined), list: () => [identity()] }
+    const remote = createOpener({ name: 'billing', channels: opener.channels, identities })
+    const pending = rejectionOf(remote.open(bytes, { channel: 'orders' }))
+    await asked.promise
+    state = 'revoked'
+    go.resolve()
+    expect(await pending).toBe('ERR_SEALBUS_KEY_REVOKED')
+    state = 'active'
+    expect((await remote.open(bytes, { channel: 'orders' })).plaintext.toString()).toBe('x')
+  })
+
+  it('closed while the identities are read: no private key is used any more', async () => {
+    const { sealer, opener } = pair()
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    const known: Identity[] = []
+    const unwrap = vi.fn((request: UnwrapRequest) => billing.identity.unwrap(request))
+    const late: Opener = createOpener({
+      name: 'billing',
+      channels: opener.channels,
+      identities: {
+        find: (kid) => known.find((each) => each.kid === kid),
+        list: () => known,
+        refresh: async () => {
+          known.push({ ...billing.identity, unwrap })
+          late.close()
+        },
+      },
+    })
+    expect(await rejectionOf(late.open(bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_CLOSED')
+    expect(unwrap).not.toHaveBeenCalled()
   })
 })

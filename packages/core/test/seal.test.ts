@@ -1,10 +1,12 @@
+import { createPublicKey, randomBytes } from 'node:crypto'
+import { tracingChannel } from 'node:diagnostics_channel'
 import { decodeProtectedHeader, type GeneralJWE, generalDecrypt, compactDecrypt } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { defineChannels } from '../src/channels.ts'
 import { createOpener } from '../src/open.ts'
-import { createSealer } from '../src/seal.ts'
+import { createSealer, type SealerOptions } from '../src/seal.ts'
 import { type KeyKind, testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
-import { codeOf, rejectionOf } from './support/thrown.ts'
+import { codeOf, rejectionOf, thrownBy } from './support/thrown.ts'
 
 const KINDS: readonly KeyKind[] = ['P-256', 'P-384', 'P-521', 'X25519', 'RSA']
 const keys = new Map<KeyKind, TestKey>()
@@ -148,6 +150,7 @@ describe('seal: fails closed', () => {
     { enc: 'A256CBC-HS512' as never },
     { contentKeys: 'never' as never },
     { realm: '' },
+    { realms: 'prod' } as never,
   ])('options out of range are refused: %o', (options) => {
     expect(codeOf(() => createSealer({ directory: testDirectory({}), channels, ...options }))).toBe('ERR_SEALBUS_INVALID_OPTION')
   })
@@ -235,5 +238,103 @@ describe('content-key sessions', () => {
       const opener = createOpener({ name: 'a', identities: testIdentities(each.identity), channels: both })
       expect(opener.openSync(bytes, { channel: 'orders' }).plaintext.toString()).toBe('x')
     }
+  })
+})
+
+describe('seal: hostile and careless callers', () => {
+  const channels = defineChannels({ orders: { to: ['billing'] } })
+  const withKey = (options: Partial<SealerOptions> = {}): ReturnType<typeof createSealer> => createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels, ...options })
+
+  it('the bounds that describe() shows are not the ones in force', () => {
+    const sealer = withKey({ session: { messages: 1 } })
+    expect(() => Object.assign(sealer.describe().session, { messages: Number.POSITIVE_INFINITY })).toThrow(TypeError)
+    const seen = [1, 2].map(() => parse(sealer.sealSync('x', { channel: 'orders' }).bytes).recipients[0]?.encrypted_key)
+    expect(new Set(seen).size).toBe(2)
+  })
+
+  it('a payload that is changed while its keys are fetched is sealed as it was given', async () => {
+    const directory = testDirectory({})
+    const sealer = createSealer({ directory, channels })
+    directory.resolve = async () => {
+      await Promise.resolve()
+      return (directory.keys['billing'] = key('P-256').recipientKey)
+    }
+    const payload = Buffer.from('first')
+    const pending = sealer.seal(payload, { channel: 'orders' })
+    payload.write('other')
+    const opener = createOpener({ name: 'billing', identities: testIdentities(key('P-256').identity), channels })
+    expect(opener.openSync((await pending).bytes, { channel: 'orders' }).plaintext.toString()).toBe('first')
+  })
+
+  it.each(['gzip', 'zstd'] as const)('what %s would only make longer is sealed as it is: at the largest payload no opener would take it otherwise', (compress) => {
+    const compressed = defineChannels({ orders: { to: ['billing'], compress } })
+    const sealer = withKey({ channels: compressed, maxPayloadBytes: 4_096 })
+    const opener = createOpener({ name: 'billing', identities: testIdentities(key('P-256').identity), channels: compressed, maxPayloadBytes: 4_096 })
+    for (const payload of [randomBytes(4_096), Buffer.alloc(4_096), Buffer.alloc(0)]) {
+      const { bytes } = sealer.sealSync(payload, { channel: 'orders' })
+      expect(opener.openSync(bytes, { channel: 'orders' }).plaintext).toEqual(payload)
+      expect(Buffer.from((JSON.parse(bytes.toString()) as { ciphertext: string }).ciphertext, 'base64url').length).toBeLessThanOrEqual(payload.length)
+    }
+  })
+
+  it('a message whose members change from one look to the next is sealed as it was checked', () => {
+    const looks = { contentType: 0, contentEncoding: 0, id: 0 }
+    const shifty = {
+      channel: 'orders',
+      get contentType() { return looks.contentType++ === 0 ? 'application/json' : 'application/jose' },
+      get contentEncoding() { return looks.contentEncoding++ === 0 ? 'br' : 'x'.repeat(1_000) },
+      get id() { return looks.id++ === 0 ? 'one' : '' },
+    }
+    const opener = createOpener({ name: 'billing', identities: testIdentities(key('P-256').identity), channels })
+    const { bytes, id } = withKey().sealSync('x', shifty)
+    expect(id).toBe('one')
+    expect(opener.openSync(bytes, { channel: 'orders' })).toMatchObject({ id: 'one', contentType: 'application/json', contentEncoding: 'br' })
+    expect(looks).toEqual({ contentType: 1, contentEncoding: 1, id: 1 })
+  })
+
+  it('an empty content type is none, and comes back as none', () => {
+    const { bytes } = withKey().sealSync('x', { channel: 'orders', contentType: '' })
+    expect(decodeProtectedHeader(parse(bytes))).not.toHaveProperty('cty')
+  })
+
+  it.each([42, null, undefined, {}, [1], new Uint16Array(1), new ArrayBuffer(1)])('a payload that is no bytes is refused without being quoted, also while somebody listens: %o', async (payload) => {
+    const sealer = withKey()
+    const listening = tracingChannel('sealbus:seal')
+    const listener = { start: () => {} }
+    for (const listen of [false, true]) {
+      if (listen) listening.subscribe(listener as never)
+      try {
+        expect(codeOf(() => sealer.sealSync(payload as never, { channel: 'orders' }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+        expect(await rejectionOf(sealer.seal(payload as never, { channel: 'orders' }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+      } finally {
+        if (listen) listening.unsubscribe(listener as never)
+      }
+    }
+  })
+
+  it.each([42, {}, true])('a record key that is no bytes: %o', (recordKey) => {
+    expect(codeOf(() => withKey().sealSync('x', { channel: 'orders', key: recordKey as never }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+
+  it.each([undefined, 42, Symbol('orders')])('a channel that is no name: %o', (channel) => {
+    expect(codeOf(() => withKey().sealSync('x', { channel: channel as never }))).toBe('ERR_SEALBUS_UNDECLARED_CHANNEL')
+  })
+
+  it('a key of a custom directory that cannot be wrapped for is a typed error, without what OpenSSL says', () => {
+    const broken = { ...key('P-256').recipientKey, publicKey: key('RSA').recipientKey.publicKey }
+    const zero = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x: Buffer.alloc(32).toString('base64url') }, format: 'jwk' })
+    const lowOrder = { ...key('X25519').recipientKey, publicKey: zero }
+    for (const recipientKey of [broken, lowOrder]) {
+      const sealer = createSealer({ directory: testDirectory({ billing: recipientKey }), channels })
+      const error = thrownBy(() => sealer.sealSync('x', { channel: 'orders' }))
+      expect(error).toMatchObject({ code: 'ERR_SEALBUS_NO_USABLE_KEY', message: expect.stringContaining(recipientKey.kid) })
+      expect(error).not.toHaveProperty('cause')
+    }
+  })
+
+  it('closed: no keys are fetched or kept warm any more', async () => {
+    const sealer = withKey()
+    sealer.close()
+    expect(await rejectionOf(sealer.ready())).toBe('ERR_SEALBUS_CLOSED')
   })
 })

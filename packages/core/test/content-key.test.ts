@@ -1,0 +1,68 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { contentEncryption } from '../src/algorithms.ts'
+import { createContentKeys, type ContentKeySessions, type SessionBounds } from '../src/content-key.ts'
+import { testKey, type TestKey } from './support/keys.ts'
+
+let billing: TestKey
+let shipping: TestKey
+beforeAll(async () => {
+  billing = await testKey('P-256', 'billing-1')
+  shipping = await testKey('X25519', 'shipping-1')
+})
+
+const setup = (bounds: Partial<SessionBounds> = {}): { sessions: ContentKeySessions; clock: { at: number; wallAt: number } } => {
+  const clock = { at: 0, wallAt: 0 }
+  const row = contentEncryption('A256GCM') ?? expect.fail()
+  return {
+    clock,
+    sessions: createContentKeys({ row, bounds: { messages: 100, ageMs: 1_000, bytes: 100, live: 10, ...bounds }, perMessage: false, serialization: 'general', clock: { monotonic: () => clock.at, wall: () => clock.wallAt } }),
+  }
+}
+
+describe('a content-key session', () => {
+  it.each(['at', 'wallAt'] as const)('ends at its age, by either clock (%s)', (clockName) => {
+    const { sessions, clock } = setup()
+    const keys = [billing.recipientKey]
+    const first = sessions.claim('c', keys, 1)
+    clock[clockName] = 999
+    expect(sessions.claim('c', keys, 1)).toBe(first)
+    clock[clockName] = 1_000
+    expect(sessions.claim('c', keys, 1)).not.toBe(first)
+  })
+
+  it('ends when the next message would pass the bytes, and not at the bound itself', () => {
+    const { sessions } = setup()
+    const keys = [billing.recipientKey]
+    const first = sessions.claim('c', keys, 60)
+    expect(sessions.claim('c', keys, 40)).toBe(first)
+    expect(sessions.claim('c', keys, 1)).not.toBe(first)
+  })
+
+  it('takes one message over its bytes, drawn once, and nothing after it', () => {
+    const { sessions } = setup()
+    const keys = [billing.recipientKey]
+    const large = sessions.claim('c', keys, 1_000)
+    expect(sessions.claim('c', keys, 0)).not.toBe(large)
+  })
+
+  it('is the same for the same keys in any order, and whatever list holds them', () => {
+    const { sessions } = setup()
+    const session = sessions.claim('c', [billing.recipientKey, shipping.recipientKey], 1)
+    expect(sessions.claim('c', [shipping.recipientKey, billing.recipientKey], 1)).toBe(session)
+    expect(sessions.claim('c', [billing.recipientKey], 1)).not.toBe(session)
+  })
+
+  it('is another for a key that came back under another kid, which is on the wire', () => {
+    const { sessions } = setup()
+    const session = sessions.claim('c', [billing.recipientKey], 1)
+    expect(sessions.claim('c', [{ ...billing.recipientKey, kid: 'billing-2' }], 1)).not.toBe(session)
+  })
+
+  it('is not begun by a wrapping that failed: the last one stays, and its bounds with it', () => {
+    const { sessions } = setup({ messages: 1 })
+    const broken = { ...billing.recipientKey, publicKey: shipping.recipientKey.publicKey, alg: 'RSA-OAEP-256' as const }
+    const session = sessions.claim('c', [billing.recipientKey], 1)
+    expect(() => sessions.claim('c', [broken], 1)).toThrow(/no content key can be wrapped/)
+    expect(sessions.claim('c', [billing.recipientKey], 1)).not.toBe(session)
+  })
+})
