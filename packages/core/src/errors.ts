@@ -64,7 +64,7 @@ export class SealbusError<Code extends SealbusErrorCode = SealbusErrorCode> exte
   /** Where the code is explained. */
   readonly docs: string
   /** Milliseconds until a next attempt can make a difference, where that is known. */
-  readonly retryAfterMs?: number
+  declare readonly retryAfterMs?: number
 
   constructor(code: Code, message: string, facts: SealbusErrorFacts = {}) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause })

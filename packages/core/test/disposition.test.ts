@@ -84,6 +84,46 @@ describe('dispositions', () => {
     }
   })
 
+  it.each<[DispositionOptions, string]>([
+    [{ failed: 'skip' as never }, 'dispositions: `failed` is one of park, stop'],
+    [{ keyMissing: 'skip' as never }, 'dispositions: `keyMissing` is one of park, stop'],
+    [{ keyDestroyed: 'stop' as never }, 'dispositions: `keyDestroyed` is one of park, skip'],
+    [{ notARecipient: 'drop' as never }, 'dispositions: `notARecipient` is one of park, skip, stop'],
+    [{ failed: 'park' }, "dispositions: `failed` is 'park', but no parking place is given"],
+    [{ unavailable: { stopAfterMs: 0 } }, '`unavailable.stopAfterMs` is an integer from 1 to 604800000'],
+    [{ holdBackoffMs: { first: 0, longest: 1 } }, '`holdBackoffMs.first` is an integer from 1 to 60000'],
+    [{ holdBackoffMs: { first: 2, longest: 1 } }, '`holdBackoffMs.first` is not longer than `longest`'],
+    [{ notRecipient: 'skip' } as never, '`dispositions` has no "notRecipient"'],
+    [{ keyMissingHoldMs: -1 }, '`keyMissingHoldMs` is an integer from 0 to 1800000'],
+  ])('a choice that is none is refused, and the error says which there are: %o', (options, words) => {
+    expect(() => createDispositions(options, false)).toThrow(words)
+  })
+
+  it('every choice that there is can be made, and is followed', () => {
+    const decided = (options: DispositionOptions, code: SealbusErrorCode): string => setup(options).decide(code, 0, 0)
+    for (const choice of ['park', 'stop'] as const) {
+      expect(decided({ failed: choice }, 'ERR_SEALBUS_MALFORMED')).toBe(choice)
+      expect(decided({ keyMissing: choice }, 'ERR_SEALBUS_KEY_MISSING')).toBe(choice)
+    }
+    for (const choice of ['park', 'skip'] as const) expect(decided({ keyDestroyed: choice }, 'ERR_SEALBUS_KEY_DESTROYED')).toBe(choice)
+    for (const choice of ['park', 'skip', 'stop'] as const) expect(decided({ notARecipient: choice }, 'ERR_SEALBUS_NOT_A_RECIPIENT')).toBe(choice)
+    // Without a parking place, too, what is chosen is not parking.
+    expect(setup({ failed: 'stop', keyDestroyed: 'skip' }, false).decide('ERR_SEALBUS_KEY_DESTROYED')).toBe('skip')
+  })
+
+  it.each(['ERR_SEALBUS_AMBIGUOUS_CHANNEL', 'ERR_SEALBUS_INVALID_OPTION'] as const)('%s stops, whatever may be parked', (code) => {
+    expect(setup().decide(code)).toBe('stop')
+  })
+
+  it('the budget is whole again only after its window', () => {
+    const { decide, clock } = setup({ keyMissingHoldMs: 1 })
+    expect(decide('ERR_SEALBUS_KEY_MISSING')).toBe('hold')
+    clock.now += 30 * MINUTE - 1
+    expect(decide('ERR_SEALBUS_KEY_MISSING')).toBe('park')
+    clock.now += 1
+    expect(decide('ERR_SEALBUS_KEY_MISSING')).toBe('hold')
+  })
+
   it.each<[string, DispositionOptions]>([
     ['parking without a place', { failed: 'park' }],
     ['skipping what failed', { failed: 'skip' as never }],

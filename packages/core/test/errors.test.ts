@@ -24,4 +24,14 @@ describe('errors', () => {
     expect(isSealbusError(Object.assign(new Error('x'), { [Symbol.for('sealbus.error')]: true }))).toBe(true)
     for (const other of [new Error('x'), null, undefined, 'ERR_SEALBUS_CLOSED']) expect(isSealbusError(other)).toBe(false)
   })
+
+  it('lead to their section of the documentation, and carry a cause and a time only where there is one', () => {
+    const bare = new SealbusError('ERR_SEALBUS_CLOSED', 'x')
+    expect(bare.docs).toBe('https://github.com/sealbus/sealbus/blob/main/docs/ERRORS.md#err_sealbus_closed')
+    for (const name of ['cause', 'retryAfterMs']) expect(Object.hasOwn(bare, name)).toBe(false)
+    const full = new SealbusError('ERR_SEALBUS_CLOSED', 'x', { cause: bare, retryAfterMs: 5 })
+    expect(full).toMatchObject({ cause: bare, retryAfterMs: 5 })
+    // The brand is true, and not listed: other copies ask for it by name.
+    expect(Reflect.get(bare, Symbol.for('sealbus.error'))).toBe(true)
+  })
 })

@@ -1,9 +1,11 @@
 import { createPublicKey, randomBytes } from 'node:crypto'
 import { tracingChannel } from 'node:diagnostics_channel'
-import { decodeProtectedHeader, type GeneralJWE, generalDecrypt, compactDecrypt } from 'jose'
-import { beforeAll, describe, expect, it } from 'vitest'
-import { defineChannels } from '../src/channels.ts'
+import { CompactEncrypt, compactDecrypt, decodeProtectedHeader, type GeneralJWE, generalDecrypt } from 'jose'
+import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { type ChannelDeclarations, defineChannels } from '../src/channels.ts'
+import { SealbusError } from '../src/errors.ts'
 import { createOpener } from '../src/open.ts'
+import type { RecipientDirectory, RecipientKey } from '../src/recipient.ts'
 import { createSealer, type SealerOptions } from '../src/seal.ts'
 import { type KeyKind, testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
 import { codeOf, rejectionOf, thrownBy } from './support/thrown.ts'
@@ -336,5 +338,127 @@ describe('seal: hostile and careless callers', () => {
     const sealer = withKey()
     sealer.close()
     expect(await rejectionOf(sealer.ready())).toBe('ERR_SEALBUS_CLOSED')
+  })
+})
+
+describe('seal: waiting for keys', () => {
+  const channels = defineChannels({ orders: { to: ['billing'] }, invoices: { to: ['billing', 'audit'] }, chosen: { to: ({ key }) => (key === 'a' ? ['audit'] : ['billing']) }, metrics: 'plaintext' })
+
+  /** A directory that has nothing in memory until it was asked, and remembers how it was asked. */
+  function coldDirectory(): RecipientDirectory & { asked: [string, unknown][]; warm: string[] } {
+    const known = new Map<string, RecipientKey>()
+    const directory = {
+      asked: [] as [string, unknown][],
+      warm: [] as string[],
+      peek: (name: string) => known.get(name),
+      async resolve(name: string, options?: { signal?: AbortSignal }): Promise<RecipientKey> {
+        directory.asked.push([name, options])
+        await Promise.resolve()
+        const { recipientKey } = key(name === 'audit' ? 'X25519' : 'P-256')
+        known.set(name, recipientKey)
+        return recipientKey
+      },
+      keepWarm: (names: readonly string[]): void => void directory.warm.push(...names),
+    }
+    return directory
+  }
+
+  it('seal() fetches what the message needs, with the signal that it was given, and nothing that is known', async () => {
+    const directory = coldDirectory()
+    const sealer = createSealer({ directory, channels })
+    const { signal } = new AbortController()
+    expect(sealer.isReady({ channel: 'orders' })).toBe(false)
+    const { bytes } = await sealer.seal('x', { channel: 'orders', signal })
+    expect(parse(bytes).recipients).toHaveLength(1)
+    expect(directory.asked).toEqual([['billing', { signal }]])
+    expect(sealer.isReady({ channel: 'orders' })).toBe(true)
+    await sealer.seal('x', { channel: 'orders' })
+    await sealer.seal('x', { channel: 'invoices' })
+    expect(directory.asked).toEqual([['billing', { signal }], ['billing', undefined], ['audit', undefined]])
+    expect(directory.warm).toEqual([])
+  })
+
+  it('ready() of messages fetches for those that have something missing, each name once; of none, for all that is declared, and keeps it warm', async () => {
+    const directory = coldDirectory()
+    const sealer = createSealer({ directory, channels })
+    await sealer.ready({ messages: [{ channel: 'orders' }, { channel: 'orders' }, { channel: 'chosen', key: 'b' }] })
+    expect(directory.asked).toEqual([['billing', undefined]])
+    await sealer.ready({ messages: [{ channel: 'orders' }] })
+    expect(directory.asked).toHaveLength(1)
+    await sealer.ready({ messages: [{ channel: 'orders' }, { channel: 'chosen', key: 'a' }] })
+    expect(directory.asked).toEqual([['billing', undefined], ['audit', undefined]])
+    expect(directory.warm).toEqual([])
+    await sealer.ready()
+    expect(directory.warm).toEqual(['billing', 'audit'])
+  })
+
+  it('a reason that is known already is not waited for: sealing throws it, and only that', async () => {
+    const unusable = new SealbusError('ERR_SEALBUS_NO_USABLE_KEY', 'expired')
+    const directory = { ...testDirectory({}), peek: () => { throw unusable } }
+    const sealer = createSealer({ directory, channels })
+    expect(sealer.isReady({ channel: 'orders' })).toBe(true)
+    expect(await rejectionOf(sealer.seal('x', { channel: 'orders' }))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+    expect(directory.resolved).toEqual([])
+    const broken = createSealer({ directory: { ...testDirectory({}), peek: () => { throw new RangeError('of a custom directory') } }, channels })
+    expect(thrownBy(() => broken.isReady({ channel: 'orders' }))).toBeInstanceOf(RangeError)
+  })
+
+  it('an opened envelope passes through, though no key is known', async () => {
+    const warm = createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels })
+    const { envelope } = createOpener({ name: 'billing', identities: testIdentities(key('P-256').identity), channels }).openSync(warm.sealSync('x', { channel: 'orders' }).bytes, { channel: 'orders' })
+    const directory = coldDirectory()
+    expect((await createSealer({ directory, channels }).seal(envelope, { channel: 'orders' })).bytes).toBe(envelope)
+    expect(directory.asked).toEqual([])
+  })
+
+  it('a foreign envelope that was opened passes through, and has no id', async () => {
+    const foreign = defineChannels({ orders: { to: ['billing'], foreign: true } })
+    const { publicJwk, identity, recipientKey } = key('P-256')
+    const jwe = await new CompactEncrypt(Buffer.from('x')).setProtectedHeader({ alg: 'ECDH-ES+A256KW', enc: 'A256GCM', kid: identity.kid }).encrypt(createPublicKey({ key: publicJwk, format: 'jwk' }))
+    const { envelope } = createOpener({ name: 'billing', identities: testIdentities(identity), channels: foreign }).openSync(Buffer.from(jwe), { channel: 'orders' })
+    expect(createSealer({ directory: testDirectory({ billing: recipientKey }), channels: foreign }).sealSync(envelope, { channel: 'orders' })).toEqual({ bytes: envelope, contentType: 'application/jose', id: '' })
+  })
+
+  it('a function of recipients is given what the message has, and no more', () => {
+    const to = vi.fn(() => ['billing'])
+    const sealer = createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels: defineChannels({ orders: { to } }) })
+    sealer.sealSync('x', { channel: 'orders' })
+    sealer.sealSync('x', { channel: 'orders', key: null, headers: { a: '1' }, contentType: 'text/plain', id: 'm-1' })
+    sealer.sealSync('x', { channel: 'orders', key: 'k' })
+    expect(to.mock.calls).toStrictEqual([[{ channel: 'orders' }], [{ channel: 'orders', key: null, headers: { a: '1' }, contentType: 'text/plain' }], [{ channel: 'orders', key: 'k' }]])
+  })
+})
+
+describe('seal: what is asked at construction', () => {
+  const directory = testDirectory({})
+
+  it.each<[ChannelDeclarations, boolean]>([
+    [{ a: { to: ['x'] } }, true],
+    [{ a: { to: ['x'] }, metrics: 'plaintext' }, true],
+    [{ a: { to: ['x', 'y'] } }, false],
+    [{ a: { to: () => ['x'] } }, false],
+  ])('compact is for channels of one recipient: %o', (declarations, permitted) => {
+    const create = () => createSealer({ directory, channels: defineChannels(declarations), serialization: 'compact' })
+    if (permitted) expect(create).not.toThrow()
+    else expect(codeOf(create)).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+
+  it.each<Partial<SealerOptions>>([{ contentKeys: 'session' }, { contentKeys: 'per-message' }, { serialization: 'general' }, { realm: 'prod' }, {}])('%o is permitted', (options) => {
+    const { contentKeys = 'session', realm } = options
+    const channels = defineChannels({ a: { to: ['x', 'y'] } })
+    expect(createSealer({ directory, channels, ...options }).describe()).toMatchObject({ enc: 'A256GCM', contentKeys, realm, channels: ['a'] })
+  })
+
+  it('an unknown `enc` is refused, not only one that does not seal', () => {
+    expect(codeOf(() => createSealer({ directory, channels: defineChannels({}), enc: 'A512GCM' as never }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+
+  it('after reset() nothing of before is used again', () => {
+    const sealer = createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels: defineChannels({ a: { to: ['billing'] } }) })
+    const first = parse(sealer.sealSync('x', { channel: 'a' }).bytes)
+    sealer.reset()
+    const second = parse(sealer.sealSync('x', { channel: 'a' }).bytes)
+    expect(second.iv).not.toBe(first.iv)
+    expect(second.recipients[0]?.encrypted_key).not.toBe(first.recipients[0]?.encrypted_key)
   })
 })

@@ -75,4 +75,19 @@ describe('tracing', () => {
     expect(keys.at(-1)?.context).toEqual({ operation: 'unwrap', name: 'billing-1', outcome: 'failed' })
     expect(inspect([sealed, opened, keys], { depth: 9 })).not.toMatch(/token-123|canary/)
   })
+
+  it('a wrapped key that is not ours is a failed unwrap', () => {
+    const keys = listen('keys')
+    const { sealer, opener } = pair(() => null)
+    expect(codeOf(() => opener.openSync(sealer.sealSync(CANARY, { channel: 'orders' }).bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+    expect(keys.at(-1)).toEqual({ event: 'end', context: { operation: 'unwrap', name: 'billing-1', outcome: 'failed' } })
+  })
+
+  it('an async open is traced with its channel and size from the start', async () => {
+    const opened = listen('open')
+    const { sealer, opener } = pair()
+    const { bytes } = sealer.sealSync(CANARY, { channel: 'orders' })
+    await opener.open(bytes, { channel: 'orders' })
+    expect(opened[0]).toEqual({ event: 'start', context: { channel: 'orders', envelopeBytes: bytes.length } })
+  })
 })

@@ -66,4 +66,60 @@ describe('pace of unwrapping', () => {
     await settle()
     expect(inside).toEqual([0])
   })
+
+  it('nobody passes those who wait, though there is room again', async () => {
+    const pace = createUnwrapPace({ concurrency: 5, perSecond: 1 }, CLOCK)
+    expect(pace.tryEnter('k')).toBe(true)
+    const { inside } = callers(pace, 1)
+    vi.setSystemTime(Date.now() + 1_000)
+    // One could go in now, and it is the one in line.
+    expect(pace.tryEnter('k')).toBe(false)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(inside).toEqual([0])
+  })
+
+  it('the next one goes in when its time has come: not earlier, and on one timer that ends with the line', async () => {
+    const pace = createUnwrapPace({ concurrency: 10, perSecond: 2 }, CLOCK)
+    const { inside } = callers(pace, 4)
+    await settle()
+    expect(inside).toEqual([0, 1])
+    expect(vi.getTimerCount()).toBe(1)
+    await vi.advanceTimersByTimeAsync(499)
+    expect(inside).toEqual([0, 1])
+    await vi.advanceTimersByTimeAsync(1)
+    expect(inside).toEqual([0, 1, 2])
+    await vi.advanceTimersByTimeAsync(500)
+    expect(inside).toEqual([0, 1, 2, 3])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('where all places are taken, no timer runs: whoever leaves lets the next one in', async () => {
+    const pace = createUnwrapPace({ concurrency: 1, perSecond: 100 }, CLOCK)
+    const { inside } = callers(pace, 2)
+    await settle()
+    expect(inside).toEqual([0])
+    expect(vi.getTimerCount()).toBe(0)
+    pace.leave('k')
+    await settle()
+    expect(inside).toEqual([0, 1])
+    pace.leave('k')
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('a call that was made costs its share of the second, and only one that was not is free', () => {
+    const pace = createUnwrapPace({ concurrency: 10, perSecond: 2 }, CLOCK)
+    for (let call = 0; call < 2; call++) {
+      expect(pace.tryEnter('k')).toBe(true)
+      pace.leave('k')
+    }
+    expect(pace.tryEnter('k')).toBe(false)
+  })
+
+  it('who has gone in is not waited for by its signal any more', async () => {
+    const pace = createUnwrapPace({ concurrency: 1, perSecond: 100 }, CLOCK)
+    const { signal } = new AbortController()
+    const removed = vi.spyOn(signal, 'removeEventListener')
+    await pace.enter('k', signal)
+    expect(removed).toHaveBeenCalledExactlyOnceWith('abort', expect.any(Function))
+  })
 })

@@ -31,3 +31,13 @@ export function thrownBy(call: () => unknown): unknown {
   }
   return expect.fail('nothing was thrown')
 }
+
+/** What a promise rejects with; a failure when it does not. */
+export async function rejectedBy(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise
+  } catch (error) {
+    return error
+  }
+  return expect.fail('it did not reject')
+}
