@@ -1,5 +1,6 @@
-import { gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import type { Compression } from './context.ts'
+import { LIMITS } from './limits.ts'
 import { malformed } from './malformed.ts'
 
 /**
@@ -15,8 +16,11 @@ export function compress(kind: Compression, plaintext: Uint8Array): Buffer | und
 export function decompress(kind: Compression, bytes: Buffer, maxBytes: number): Buffer {
   const options = { maxOutputLength: maxBytes }
   try {
-    return kind === 'gzip' ? gunzipSync(bytes, options) : zstdDecompressSync(bytes, options)
+    return kind === 'gzip' ? gunzipSync(bytes, options) : zstdDecompressSync(bytes, { ...options, params: ZSTD_WINDOW })
   } catch {
     throw malformed(`its content does not decompress within ${maxBytes} bytes`)
   }
 }
+
+/** A frame may ask for a window of 128 MiB to be set aside, whatever its length; for the largest payload 2^24 bytes are enough. */
+const ZSTD_WINDOW = { [constants.ZSTD_d_windowLogMax]: LIMITS.zstdWindowLog }

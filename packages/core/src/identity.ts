@@ -33,8 +33,9 @@ export interface Identity {
    * The content key; `null` when the wrapped key does not belong to this identity or is broken (a cryptographic
    * failure). Anything thrown means that the key source cannot answer now, and becomes ERR_SEALBUS_KEY_UNAVAILABLE:
    * the message is held, not parked. Only a thrown SealbusError of ERR_SEALBUS_KEY_FORBIDDEN says that the source refuses
-   * (permission is missing, or the key is disabled), and stops the consumer. What is thrown is never shown. A returned promise makes the identity asynchronous: `openSync` then works
-   * only for content keys that are cached.
+   * (permission is missing, or the key is disabled), and stops the consumer. What is thrown is never shown. A returned
+   * promise makes the identity asynchronous: `openSync` then works only for content keys that are cached. The Buffer is
+   * the opener's from then on, which overwrites it: give a copy of one that is kept.
    */
   unwrap(request: UnwrapRequest): Buffer | null | Promise<Buffer | null>
 }

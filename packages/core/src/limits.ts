@@ -6,6 +6,8 @@ export const LIMITS = {
   payloadBytes: 16_777_216,
   /** Envelope: 16 MiB of payload, signed and base64url twice, is 29.8 MiB. Checked before any parsing. */
   envelopeBytes: 33_554_432,
+  /** Window of a zstd frame, as a power of two: a larger one cannot help a payload of 16 MiB, and takes memory before the first byte. */
+  zstdWindowLog: 24,
   /** The most that padding adds to a payload: one block of AES-CBC. */
   paddingBytes: 16,
   /** Protected header, decoded: Nimbus stops at 20,000 characters. */

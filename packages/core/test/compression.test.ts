@@ -25,3 +25,14 @@ describe.each([['gzip', gzipSync], ['zstd', zstdCompressSync]] as const)('%s', (
     expect(codeOf(() => decompress(kind, Buffer.from('not compressed'), LIMIT))).toBe('ERR_SEALBUS_MALFORMED')
   })
 })
+
+describe('zstd', () => {
+  /** RFC 8878 §3.1.1: no content size, so that the window stands in its own byte; one raw block. */
+  const frame = (windowLog: number, content: string): Buffer =>
+    Buffer.concat([Buffer.from('28b52ffd00', 'hex'), Buffer.of((windowLog - 10) << 3), Buffer.of((content.length << 3) | 1, 0, 0), Buffer.from(content)])
+
+  it('sets aside no more memory than the largest payload takes', () => {
+    expect(decompress('zstd', frame(24, 'abc'), LIMIT).toString()).toBe('abc')
+    for (const windowLog of [25, 27, 31]) expect(codeOf(() => decompress('zstd', frame(windowLog, 'abc'), LIMIT))).toBe('ERR_SEALBUS_MALFORMED')
+  })
+})
