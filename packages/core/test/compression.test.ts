@@ -23,6 +23,7 @@ describe.each([['gzip', gzipSync], ['zstd', zstdCompressSync]] as const)('%s', (
 
   it('refuses other bytes, and quotes nothing of them', () => {
     expect(codeOf(() => decompress(kind, Buffer.from('not compressed'), LIMIT))).toBe('ERR_SEALBUS_MALFORMED')
+    expect(() => decompress(kind, Buffer.from('not compressed'), LIMIT)).toThrow(/its content does not decompress within 16777216 bytes$/)
   })
 })
 

@@ -115,6 +115,12 @@ describe('dispositions', () => {
     expect(setup().decide(code)).toBe('stop')
   })
 
+  it('a first pause as long as the longest is one, and a hold that is over to the millisecond has ended', () => {
+    expect(setup({ holdBackoffMs: { first: 7, longest: 7 } }).decide('ERR_SEALBUS_KEY_UNAVAILABLE')).toBe('hold')
+    const { decide, clock } = setup({ keyMissingHoldMs: 0 })
+    expect(decide('ERR_SEALBUS_KEY_MISSING', 0, clock.now)).toBe('park')
+  })
+
   it('the budget is whole again only after its window', () => {
     const { decide, clock } = setup({ keyMissingHoldMs: 1 })
     expect(decide('ERR_SEALBUS_KEY_MISSING')).toBe('hold')

@@ -6,12 +6,14 @@ import type { JWK } from 'jose'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { loadIdentities } from '../src/identities.ts'
 import { type KeyKind, testKey, type TestKey } from './support/keys.ts'
-import { rejectionOf } from './support/thrown.ts'
+import { rejectedBy, rejectionOf } from './support/thrown.ts'
 
 const KINDS: readonly KeyKind[] = ['P-256', 'P-384', 'P-521', 'X25519', 'RSA']
 const keys: TestKey[] = []
+let other: TestKey
 beforeAll(async () => {
   for (const kind of KINDS) keys.push(await testKey(kind, kind))
+  other = await testKey('X25519', 'other')
 })
 const privateJwk = (index: number, more: object = {}): JWK => ({ ...(keys[index]?.privateKey.export({ format: 'jwk' }) as JWK), kid: KINDS[index] ?? '', ...more })
 const INVALID = 'ERR_SEALBUS_INVALID_KEY'
@@ -85,23 +87,53 @@ describe('identities', () => {
     expect(store.list()).toEqual([])
   })
 
-  it.each<[string, () => unknown[]]>([
-    ['an EC key whose x and y do not match its d', () => [{ ...privateJwk(0), x: keys[0]?.publicJwk.x, d: 'A'.repeat(42) + 'E' }]],
-    ['a public key', () => [keys[0]?.publicJwk]],
-    ['a symmetric key', () => [{ kty: 'oct', k: 'c2VjcmV0LWNhbmFyeQ', kid: 'o' }]],
-    ['one kid twice', () => [privateJwk(0), privateJwk(3, { kid: 'P-256' })]],
-    ['one key under two kids', () => [privateJwk(0), privateJwk(0, { kid: 'other' })]],
-    ['an unknown state', () => [privateJwk(0, { state: 'lost' })]],
-    ['a key for signatures', () => [privateJwk(0, { use: 'sig' })]],
-    ['key_ops for signatures', () => [privateJwk(0, { key_ops: ['sign'] })]],
-    ['key_ops that is no list', () => [privateJwk(0, { key_ops: 'unwrapKey' })]],
-    ['no object', () => ['key']],
-    ['a tombstone without a time', () => [{ kid: 'x', state: 'destroyed' }]],
-  ])('%s is refused, and nothing of it is quoted', async (_title, entries) => {
+  it.each<[string, string, () => unknown[]]>([
+    ['an EC key whose x and y do not match its d', 'key "P-256"', () => [{ ...privateJwk(0), x: keys[0]?.publicJwk.x, d: 'A'.repeat(42) + 'E' }]],
+    ['an X25519 key whose x is of another', 'key "X25519": its private and public members do not belong together', () => [{ ...privateJwk(3), x: other.publicJwk.x }]],
+    ['a public key', 'key "P-256" is no valid private key', () => [keys[0]?.publicJwk]],
+    ['a symmetric key', 'key "o"', () => [{ kty: 'oct', k: 'c2VjcmV0LWNhbmFyeQ', kid: 'o' }]],
+    ['one kid twice', 'two keys have the kid or thumbprint "P-256"', () => [privateJwk(0), privateJwk(3, { kid: 'P-256' })]],
+    ['one key under two kids', 'two keys have the kid or thumbprint', () => [privateJwk(0), privateJwk(0, { kid: 'other' })]],
+    ['an unknown state', 'key "P-256" has an unknown state', () => [privateJwk(0, { state: 'lost' })]],
+    ['a key for signatures', 'key "P-256": its use is not enc', () => [privateJwk(0, { use: 'sig' })]],
+    ['key_ops for signatures', 'key "P-256": its key_ops do not permit unwrapping a key', () => [privateJwk(0, { key_ops: ['sign'] })]],
+    ['key_ops that is no list', 'key "P-256": its key_ops do not permit unwrapping a key', () => [privateJwk(0, { key_ops: 'unwrapKey' })]],
+    ['no object', 'key 0 is not an object', () => ['key']],
+    ['null', 'key 1 is not an object', () => [privateJwk(0), null]],
+    ['a kid that is no string', 'key 0 has a kid that is no string', () => [privateJwk(0, { kid: 7 })]],
+    ['an empty kid', 'key 0 has a kid that is no string', () => [privateJwk(0, { kid: '' })]],
+    ['a key without a kid', 'key 0 has an unknown state', () => [{ ...privateJwk(0), kid: undefined, state: 'lost' }]],
+    ['a kid that is long', `key "${'k'.repeat(80)}" has an unknown state`, () => [privateJwk(0, { kid: 'k'.repeat(500), state: 'lost' })]],
+    ['a tombstone without a time', 'key "x" is destroyed, and needs a kid and a `destroyed_at` time', () => [{ kid: 'x', state: 'destroyed' }]],
+    ['a tombstone with a time that is none', 'key "x" is destroyed, and needs a kid and a `destroyed_at` time', () => [{ kid: 'x', state: 'destroyed', destroyed_at: 'yesterday' }]],
+    ['a tombstone without a kid', 'key 0 is destroyed, and needs a kid and a `destroyed_at` time', () => [{ state: 'destroyed', destroyed_at: '2026-01-02T03:04:05Z' }]],
+  ])('%s is refused: %s; and nothing of it is quoted', async (_title, words, entries) => {
     const error: unknown = await loadIdentities({ keys: entries() as JWK[] }).catch((reason: unknown) => reason)
-    expect(error).toMatchObject({ code: INVALID })
+    expect(error).toMatchObject({ code: INVALID, message: expect.stringContaining(`identities: ${words}`) as unknown })
     const shown = inspect(error, { depth: Infinity, showHidden: true })
     for (const secret of ['c2VjcmV0LWNhbmFyeQ', String(privateJwk(0).d), 'A'.repeat(42)]) expect(shown).not.toContain(secret)
+  })
+
+  it('what is no set is refused, whether given, read or named', async () => {
+    for (const source of [{ keys: 'none' as never }, { keys: undefined as never }]) {
+      expect(await rejectedBy(loadIdentities(source))).toMatchObject({ code: INVALID, message: 'identities: it is no JWK Set: there is no `keys` array' })
+    }
+  })
+
+  it('a tombstone may do without a reason', async () => {
+    const store = await loadIdentities({ keys: [{ kid: 'old', state: 'destroyed', destroyed_at: '2026-01-02T03:04:05Z', reason: 7 } as unknown as JWK] })
+    expect(store.find('old')).toStrictEqual({ kid: 'old', destroyed: { at: new Date('2026-01-02T03:04:05Z') } })
+  })
+
+  it('what is published of a key is frozen, has its kid, alg and use, and no private member', async () => {
+    const [identity] = (await loadIdentities({ keys: [privateJwk(3)] })).list()
+    expect(identity?.publicJwk).toEqual({ kty: 'OKP', crv: 'X25519', x: keys[3]?.publicJwk.x, kid: 'X25519', alg: 'ECDH-ES+A256KW', use: 'enc' })
+    expect(Object.isFrozen(identity)).toBe(true)
+    expect(Object.isFrozen(identity?.publicJwk)).toBe(true)
+  })
+
+  it.each(['pending', 'active', 'retiring', 'archived', 'revoked'])('the state %s is taken', async (state) => {
+    expect((await loadIdentities({ keys: [privateJwk(3, { state })] })).list()).toMatchObject([{ state }])
   })
 
   it('a missing file or variable is an outage of the source', async () => {
@@ -109,7 +141,7 @@ describe('identities', () => {
     expect(await rejectionOf(loadIdentities({ env: 'SEALBUS_TEST_NOT_SET' }))).toBe('ERR_SEALBUS_KEY_UNAVAILABLE')
   })
 
-  it.each([['deriveBits'], ['deriveKey'], ['unwrapKey'], ['decrypt'], ['sign', 'deriveBits']])('key_ops %j, %j is admitted', async (...operations) => {
+  it.each([['deriveBits'], ['deriveKey'], ['unwrapKey'], ['wrapKey'], ['decrypt'], ['encrypt'], ['sign', 'deriveBits']])('key_ops %j, %j is admitted', async (...operations) => {
     expect((await loadIdentities({ keys: [privateJwk(0, { key_ops: operations.filter(Boolean) })] })).list()).toHaveLength(1)
   })
 

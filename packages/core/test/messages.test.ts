@@ -102,6 +102,10 @@ describe('what an opener says', () => {
     expect(messageOf(await rejectedBy(failing.open(bytes, { channel: 'orders' })))).toBe('the source of the key "billing-1" cannot answer now')
   })
 
+  it('of what is no bytes', () => {
+    expect(said(() => opener().openSync('text' as never, { channel: 'orders' }))).toBe('bytes are a Buffer or a Uint8Array')
+  })
+
   it('when it is closed', () => {
     const closed = opener()
     closed.close()

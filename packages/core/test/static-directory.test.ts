@@ -20,10 +20,13 @@ describe('static directory', () => {
   it('refuses unusable keys at construction, with the reason', () => {
     expect(() => createStaticDirectory({ billing: { ...key.publicJwk, use: 'sig' } })).toThrow('use is not enc')
     expect(codeOf(() => createStaticDirectory({ billing: { keys: [] } }))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+    expect(() => createStaticDirectory({ billing: { keys: [] } })).toThrow('recipient "billing" has no usable key: it has no keys')
+    expect(() => createStaticDirectory({ billing: { keys: Array.from({ length: 101 }, () => key.publicJwk) } })).toThrow('it has 101 keys, more than 100')
   })
 
   it('an unknown name', async () => {
     const directory = createStaticDirectory({ billing: key.publicJwk })
+    expect(() => directory.peek('toString')).toThrow('the directory has no recipient "toString"')
     expect(codeOf(() => directory.peek('toString'))).toBe('ERR_SEALBUS_UNKNOWN_RECIPIENT')
     expect(await rejectionOf(directory.resolve('audit'))).toBe('ERR_SEALBUS_UNKNOWN_RECIPIENT')
   })
@@ -31,5 +34,6 @@ describe('static directory', () => {
   it('a key past its exp is not sealed for', () => {
     const directory = createStaticDirectory({ billing: { ...key.publicJwk, exp: 1 } as JWK })
     expect(codeOf(() => directory.peek('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+    expect(() => directory.peek('billing')).toThrow('the key of recipient "billing" is expired, or not valid yet')
   })
 })

@@ -63,7 +63,17 @@ describe('JWKS handler', () => {
     const url = await listen(createJwksHandler(testIdentities(active.identity)))
     const head = await fetch(url, { method: 'HEAD' })
     expect([head.status, await head.text()]).toEqual([200, ''])
-    expect((await fetch(url, { method: 'POST' })).status).toBe(405)
+    const refused = await fetch(url, { method: 'POST' })
+    expect([refused.status, refused.headers.get('allow')]).toEqual([405, 'GET, HEAD'])
+    expect(failing.headers.get('cache-control')).toBe('no-store')
+    expect(Number(head.headers.get('content-length'))).toBeGreaterThan(100)
+  })
+
+  it('says for how long it may be cached, as it was told, also where nothing changed', async () => {
+    const url = await listen(createJwksHandler(testIdentities(active.identity), { maxAgeSeconds: 60 }))
+    const etag = (await fetch(url)).headers.get('etag') ?? ''
+    const unchanged = await fetch(url, { headers: { 'if-none-match': etag } })
+    expect([unchanged.status, unchanged.headers.get('cache-control'), unchanged.headers.get('etag')]).toEqual([304, 'public, max-age=60, stale-if-error=3600', etag])
   })
 
   it('mounts in Express and in Fastify; the directory reads all three', async () => {
