@@ -445,6 +445,17 @@ describe('open: the largest payload', () => {
     expect(codeOf(() => open(KIB + 1))).toBe(compress ? 'ERR_SEALBUS_MALFORMED' : 'ERR_SEALBUS_TOO_LARGE')
   })
 
+  it('with the padding of A256CBC-HS512, which is no part of it', async () => {
+    const channels = defineChannels({ orders: { to: ['billing'], foreign: true } })
+    const opener = createOpener({ name: 'billing', identities: testIdentities(billing.identity), channels, maxPayloadBytes: KIB })
+    const open = async (size: number): Promise<number> => {
+      const jwe = await new CompactEncrypt(Buffer.alloc(size)).setProtectedHeader({ alg: 'ECDH-ES+A256KW', enc: 'A256CBC-HS512', kid: 'billing-1' }).encrypt(billing.recipientKey.publicKey)
+      return (await opener.open(Buffer.from(jwe), { channel: 'orders' })).plaintext.length
+    }
+    expect(await open(KIB)).toBe(KIB)
+    expect(await rejectionOf(open(KIB + 1))).toBe('ERR_SEALBUS_TOO_LARGE')
+  })
+
   it('is looked at before any private key, where the envelope shows it', () => {
     const identity = { ...billing.identity, unwrap: vi.fn((request: UnwrapRequest) => billing.identity.unwrap(request)) }
     const { sealer, opener } = pair(ORDERS, {}, { maxPayloadBytes: KIB, identities: testIdentities(identity) })
@@ -560,6 +571,34 @@ describe('open: hostile and careless callers', () => {
     expect(await pending).toBe('ERR_SEALBUS_KEY_REVOKED')
     state = 'active'
     expect((await remote.open(bytes, { channel: 'orders' })).plaintext.toString()).toBe('x')
+  })
+
+  it('a key that is revoked while it is asked opens nothing, though another of ours does', async () => {
+    const { sealer, opener: bystander } = pair()
+    const state = { current: 'active' as Identity['state'] }
+    const leaving: Identity = {
+      ...billing.identity,
+      get state() {
+        return state.current
+      },
+      unwrap: async (request) => {
+        state.current = 'revoked'
+        return billing.identity.unwrap(request)
+      },
+    }
+    const opener = createOpener({ name: 'billing', identities: testIdentities(leaving, shipping.identity), channels: bystander.channels })
+    const outcome = await opener.open(sealer.sealSync('x', { channel: 'orders' }).bytes, { channel: 'orders' }).then(({ kid }) => kid, (error: SealbusError) => error.code)
+    expect(outcome).toBe('shipping-1')
+  })
+
+  it('closed while a key is asked to unwrap: nothing is delivered any more', async () => {
+    const asked = Promise.withResolvers<Buffer | null>()
+    const { sealer, opener } = pair(ORDERS, {}, { identities: testIdentities({ ...billing.identity, unwrap: () => asked.promise }) })
+    const opening = rejectionOf(opener.open(sealer.sealSync('x', { channel: 'orders' }).bytes, { channel: 'orders' }))
+    await new Promise((resolve) => setImmediate(resolve))
+    opener.close()
+    asked.resolve(Buffer.alloc(32))
+    expect(await opening).toBe('ERR_SEALBUS_CLOSED')
   })
 
   it('closed while the identities are read: no private key is used any more', async () => {

@@ -93,6 +93,17 @@ describe('pace of unwrapping', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it('time that has passed already counts for the next one in line', async () => {
+    const pace = createUnwrapPace({ concurrency: 10, perSecond: 2 }, CLOCK)
+    expect([pace.tryEnter('k'), pace.tryEnter('k')]).toEqual([true, true])
+    await vi.advanceTimersByTimeAsync(250)
+    const { inside } = callers(pace, 1)
+    await vi.advanceTimersByTimeAsync(249)
+    expect(inside).toEqual([])
+    await vi.advanceTimersByTimeAsync(1)
+    expect(inside).toEqual([0])
+  })
+
   it('where all places are taken, no timer runs: whoever leaves lets the next one in', async () => {
     const pace = createUnwrapPace({ concurrency: 1, perSecond: 100 }, CLOCK)
     const { inside } = callers(pace, 2)
