@@ -13,6 +13,14 @@ const program = new Command('sealbus')
   // Before the commands: they copy it.
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.ok : EXIT.usage))
 
-for (const command of [demoCommand()]) program.addCommand(command.copyInheritedSettings(program))
+/** Each group of commands is a folder, whose command.ts makes it. */
+for (const command of [demoCommand()]) program.addCommand(inheriting(program, command))
 
 await program.parseAsync()
+
+/** Settings are copied when a command is made below another; these were made by themselves. */
+function inheriting(parent: Command, command: Command): Command {
+  command.copyInheritedSettings(parent)
+  for (const each of command.commands) inheriting(command, each)
+  return command
+}

@@ -5,8 +5,8 @@ import { connectKafka } from './brokers/kafka.ts'
 import { connectMemory } from './brokers/memory.ts'
 import { connectRabbit } from './brokers/rabbitmq.ts'
 import { BrokerUnreachableError } from './brokers/unreachable.ts'
-import { listenForInterruption } from './interruption.ts'
-import { createScreen } from './screen.ts'
+import { listenForInterruption } from '../interruption.ts'
+import { createScreen } from '../screen.ts'
 import { tellStory } from './story.ts'
 
 export interface DemoOptions {

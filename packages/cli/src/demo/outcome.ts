@@ -1,6 +1,6 @@
 import { PARK_CODE, type StoredMessage } from './brokers/broker.ts'
 import { viewEnvelope } from './envelope-view.ts'
-import { number } from './number.ts'
+import { number } from '../number.ts'
 import { waitUntil } from './patience.ts'
 import { readableMessages } from './plaintext-search.ts'
 import type { ReadingService } from './reading-service.ts'

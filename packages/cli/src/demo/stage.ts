@@ -3,7 +3,7 @@ import type { KeyEndpoint } from './key-endpoint.ts'
 import type { OrdersService } from './orders-service.ts'
 import { waitUntil } from './patience.ts'
 import type { ReadingService } from './reading-service.ts'
-import type { Screen } from './screen.ts'
+import type { Screen } from '../screen.ts'
 
 /** Who takes part, and where. */
 export interface Stage {

@@ -1,6 +1,6 @@
-import { number } from './number.ts'
+import { number } from '../number.ts'
 import type { Outcome } from './outcome.ts'
-import type { Screen } from './screen.ts'
+import type { Screen } from '../screen.ts'
 
 /** What happened, whether it was as it should be, and the figures. */
 export function showSummary(screen: Screen, { checks, figures }: Outcome): void {

@@ -1,5 +1,5 @@
 import type { Tampering } from '../brokers/broker.ts'
-import { number } from '../number.ts'
+import { number } from '../../number.ts'
 import { waitUntil } from '../patience.ts'
 import { type Stage, untilRead } from '../stage.ts'
 

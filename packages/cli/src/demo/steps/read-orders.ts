@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto'
 import { PARK_CODE, type StoredMessage, type Tampering } from '../brokers/broker.ts'
 import { viewEnvelope } from '../envelope-view.ts'
-import { number } from '../number.ts'
+import { number } from '../../number.ts'
 import type { Order } from '../order.ts'
 import { waitUntil } from '../patience.ts'
-import { fold, foldCode } from '../screen.ts'
+import { fold, foldCode } from '../../screen.ts'
 import { type Stage, untilRead } from '../stage.ts'
 
 const SHARES = [1, 1, 1, 1]

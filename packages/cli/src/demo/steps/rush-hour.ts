@@ -1,5 +1,5 @@
 import type { Tampering } from '../brokers/broker.ts'
-import { number } from '../number.ts'
+import { number } from '../../number.ts'
 import { type Measured, type Stage, untilRead } from '../stage.ts'
 
 /** Orders at full speed: measured from the first one sent until billing and shipping have read the last. */

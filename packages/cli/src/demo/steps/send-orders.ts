@@ -1,6 +1,6 @@
 import { viewEnvelope } from '../envelope-view.ts'
-import { number } from '../number.ts'
-import { fold } from '../screen.ts'
+import { number } from '../../number.ts'
+import { fold } from '../../screen.ts'
 import type { Stage } from '../stage.ts'
 
 const SHARES = [3, 5]

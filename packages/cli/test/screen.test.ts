@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream'
 import { stripVTControlCharacters } from 'node:util'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { createScreen, fold, foldCode, type Screen, wrap } from '../../src/demo/screen.ts'
+import { createScreen, fold, foldCode, type Screen, wrap } from '../src/screen.ts'
 
 /** A stream that passes for a terminal of 16 colours, and what was written to it. */
 function terminal(columns: number): { screen: Screen; lines: () => string[] } {

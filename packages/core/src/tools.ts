@@ -1,0 +1,9 @@
+/**
+ * For tools that make keys and examine what others publish: not for applications. The `sealbus` command uses this and
+ * the main entry.
+ */
+export { isJsonObject, type Json, type JsonObject, parseJson } from './json.ts'
+export { type Fetch, type FetchOptions, type FetchResult, fetchKeySet } from './jwks/fetch.ts'
+export { DIRECTORY_LIMITS } from './jwks/limits.ts'
+export { type KeySet, parseKeySet, type RejectedKey, type SetKey } from './jwks/parse.ts'
+export { selectKey } from './jwks/select.ts'
