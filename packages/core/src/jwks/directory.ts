@@ -3,7 +3,7 @@ import { abortable } from '../abortable.ts'
 import { ageMs, type Clock, instant, type Instant, SYSTEM_CLOCK } from '../clock.ts'
 import { SealbusError } from '../errors.ts'
 import type { RecipientDirectory, RecipientKey } from '../recipient.ts'
-import { type Fetch, type FetchResult, fetchKeySet } from './fetch.ts'
+import { type Fetch, type FetchResult, fetchKeySet, type Validators } from './fetch.ts'
 import { DIRECTORY_LIMITS } from './limits.ts'
 import { parseKeySet, type SetKey } from './parse.ts'
 import { selectKey } from './select.ts'
@@ -44,7 +44,7 @@ interface State {
   /** The last good set. */
   set?: {
     readonly keys: readonly SetKey[]
-    readonly etag: string | undefined
+    readonly validators: Validators
     readonly fetchedAt: Instant
     readonly freshMs: number
     /** Age at which access starts a refresh: below `freshMs`, with jitter. */
@@ -95,7 +95,7 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
   const fetchState = (source: Source): Promise<State> => {
     const previous = states.get(source.name) ?? { source, selectedUntil: 0 }
     return hosts
-      .pass(new URL(source.url).host, () => fetchKeySet(source.url, { fetch, timeoutMs, etag: previous.set?.etag, signal: closing.signal }))
+      .pass(new URL(source.url).host, () => fetchKeySet(source.url, { fetch, timeoutMs, validators: previous.set?.validators, signal: closing.signal }))
       .then((result) => {
         if (closing.signal.aborted) throw closed()
         const state = apply(previous, result)
@@ -111,13 +111,13 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
         const set = parseKeySet(result.body)
         if (typeof set === 'string') return failed(previous, `answered something that is no JWK Set: ${set}`)
         const pinned = set.keys.filter((key) => source.pins?.has(key.thumbprint) ?? true)
-        return renewed(source, pinned.map((key) => reuse(previous, key)), result.etag, result.freshMs)
+        return renewed(source, pinned.map((key) => reuse(previous, key)), result.validators, result.freshMs)
       }
       case 'unchanged':
         // Without a set there was no ETag to compare with, so there is one.
-        return renewed(source, previous.set?.keys ?? [], previous.set?.etag, result.freshMs)
+        return renewed(source, previous.set?.keys ?? [], previous.set?.validators ?? {}, result.freshMs)
       case 'gone':
-        return renewed(source, [], undefined, undefined)
+        return renewed(source, [], {}, undefined)
       case 'unknown':
         if (previous.set) return failed(previous, 'answered 404')
         return { source, selectedUntil: 0, failure: { count: 1, at: instant(clock), waitMs: DIRECTORY_LIMITS.unknownMs, error: new SealbusError('ERR_SEALBUS_UNKNOWN_RECIPIENT', `${subject(source)} answered 404: it does not know this recipient`) } }
@@ -126,11 +126,11 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
     }
   }
 
-  const renewed = (source: Source, keys: readonly SetKey[], etag: string | undefined, saidFreshMs: number | undefined): State => {
+  const renewed = (source: Source, keys: readonly SetKey[], validators: Validators, saidFreshMs: number | undefined): State => {
     const fresh = saidFreshMs ?? freshMs
     // Jitter of 10 %, so that a fleet does not refresh in step.
     const refreshAtMs = fresh * DIRECTORY_LIMITS.refreshAheadShare * (0.9 + Math.random() / 5)
-    return { source, set: { keys, etag, fetchedAt: instant(clock), freshMs: fresh, refreshAtMs }, selectedUntil: 0 }
+    return { source, set: { keys, validators, fetchedAt: instant(clock), freshMs: fresh, refreshAtMs }, selectedUntil: 0 }
   }
 
   const failed = (previous: State, reason: string, retryAfterMs = 0): State => {

@@ -2,51 +2,84 @@ import { DIRECTORY_LIMITS } from './limits.ts'
 
 export type Fetch = typeof globalThis.fetch
 
+/** What the last answer said of its version; sent back, so that an unchanged set is not sent again (RFC 9110 §13). */
+export interface Validators {
+  readonly etag?: string
+  readonly lastModified?: string
+}
+
 export interface FetchOptions {
   readonly fetch: Fetch
+  /** Connect, headers and body together. */
   readonly timeoutMs: number
-  readonly etag: string | undefined
-  readonly signal: AbortSignal
+  readonly validators?: Validators | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Facts of an answer, for events and for whoever looks into an endpoint: never its body. */
+export interface Answer {
+  readonly status: number
+  /** From the request to the end of the body. */
+  readonly ms: number
+  /** Decoded bytes of the body; absent when it was not read. */
+  readonly bytes?: number
+  /** Those that say something of the set: its type, version and fresh time. */
+  readonly headers: Readonly<Record<string, string>>
 }
 
 /** What an endpoint answered. `unavailable` carries a reason in words: never the body, never another library's error. */
-export type FetchResult =
-  | { readonly kind: 'set'; readonly body: Buffer; readonly etag: string | undefined; readonly freshMs: number | undefined }
+export type FetchResult = (
+  | { readonly kind: 'set'; readonly body: Buffer; readonly validators: Validators; readonly freshMs: number | undefined }
   | { readonly kind: 'unchanged'; readonly freshMs: number | undefined }
   | { readonly kind: 'unknown' }
   | { readonly kind: 'gone' }
-  | { readonly kind: 'unavailable'; readonly reason: string; readonly retryAfterMs?: number }
+  | Unavailable
+) & { readonly answer?: Answer }
+
+export interface Unavailable {
+  readonly kind: 'unavailable'
+  readonly reason: string
+  /** Whether the next try may well find another answer: a connection, a 5xx, a 429. */
+  readonly passing: boolean
+  readonly retryAfterMs?: number
+}
 
 /** One GET of a JWK Set. The time-out covers the body, redirects are refused, and decoded bytes are capped. */
-export async function fetchKeySet(url: string, { fetch, timeoutMs, etag, signal }: FetchOptions): Promise<FetchResult> {
+export async function fetchKeySet(url: string, { fetch, timeoutMs, validators = {}, signal }: FetchOptions): Promise<FetchResult> {
   const timeout = AbortSignal.timeout(timeoutMs)
+  const start = performance.now()
   try {
     const response = await fetch(url, {
       redirect: 'manual',
       credentials: 'omit',
-      headers: { accept: 'application/jwk-set+json, application/json', ...(etag !== undefined && { 'if-none-match': etag }) },
-      signal: AbortSignal.any([timeout, signal]),
+      headers: {
+        accept: 'application/jwk-set+json, application/json, application/jose',
+        ...(validators.etag !== undefined && { 'if-none-match': validators.etag }),
+        ...(validators.lastModified !== undefined && { 'if-modified-since': validators.lastModified }),
+      },
+      signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
     })
-    const result = await readResponse(response, etag)
+    const result = await readResponse(response, validators)
     if (result.kind !== 'set') await response.body?.cancel()
-    return result
+    const answer = { status: response.status, ms: performance.now() - start, ...(result.kind === 'set' && { bytes: result.body.length }), headers: shownHeaders(response) }
+    return { ...result, answer }
   } catch {
-    if (timeout.aborted) return { kind: 'unavailable', reason: `timed out after ${timeoutMs} ms` }
-    return { kind: 'unavailable', reason: signal.aborted ? 'the directory was closed' : 'the connection failed' }
+    if (timeout.aborted) return { kind: 'unavailable', reason: `timed out after ${timeoutMs} ms`, passing: true }
+    return { kind: 'unavailable', reason: 'could not be reached: the connection failed', passing: true }
   }
 }
 
-async function readResponse(response: Response, etag: string | undefined): Promise<FetchResult> {
+async function readResponse(response: Response, { etag, lastModified }: Validators): Promise<FetchResult> {
   const { status, headers } = response
   const freshMs = freshTime(headers.get('cache-control'))
-  if (status === 304 && etag !== undefined) return { kind: 'unchanged', freshMs }
+  if (status === 304) return etag !== undefined || lastModified !== undefined ? { kind: 'unchanged', freshMs } : { kind: 'unavailable', reason: 'answered 304 without being asked', passing: false }
   if (status === 404) return { kind: 'unknown' }
   if (status === 410) return { kind: 'gone' }
-  if (status >= 300 && status < 400) return { kind: 'unavailable', reason: `answered ${status}: redirects are not followed` }
-  if (status !== 200) return { kind: 'unavailable', reason: `answered ${status}`, ...retryAfter(headers.get('retry-after')) }
+  if (status >= 300 && status < 400) return { kind: 'unavailable', reason: `answered ${status}: redirects are not followed`, passing: false }
+  if (status !== 200) return { kind: 'unavailable', reason: `answered ${status}`, passing: status === 429 || status >= 500, ...retryAfter(headers.get('retry-after'), Date.now()) }
   const body = await readBody(response)
-  if (!body) return { kind: 'unavailable', reason: `its body exceeds ${DIRECTORY_LIMITS.bodyBytes} bytes` }
-  return { kind: 'set', body, etag: headers.get('etag') ?? undefined, freshMs }
+  if (!body) return { kind: 'unavailable', reason: `sent a body of more than ${DIRECTORY_LIMITS.bodyBytes} bytes`, passing: false }
+  return { kind: 'set', body, validators: validatorsOf(headers), freshMs }
 }
 
 /** Undefined when it is too long; read no further then. */
@@ -61,6 +94,21 @@ async function readBody({ body }: Response): Promise<Buffer | undefined> {
   return Buffer.concat(chunks)
 }
 
+function validatorsOf(headers: Headers): Validators {
+  const [etag, lastModified] = [headers.get('etag'), headers.get('last-modified')]
+  const known = (value: string | null): value is string => value !== null && value !== '' && value.length <= DIRECTORY_LIMITS.validatorLength
+  return { ...(known(etag) && { etag }), ...(known(lastModified) && { lastModified }) }
+}
+
+const SHOWN_HEADERS = ['content-type', 'content-encoding', 'cache-control', 'age', 'etag', 'last-modified', 'retry-after']
+
+function shownHeaders({ headers }: Response): Record<string, string> {
+  return Object.fromEntries(SHOWN_HEADERS.flatMap((name) => {
+    const value = headers.get(name)
+    return value === null ? [] : [[name, value.slice(0, DIRECTORY_LIMITS.validatorLength)]]
+  }))
+}
+
 /** Cache-Control's fresh time within the floor and the ceiling; undefined when it says nothing that is understood. */
 export function freshTime(cacheControl: string | null): number | undefined {
   if (cacheControl === null) return undefined
@@ -70,8 +118,11 @@ export function freshTime(cacheControl: string | null): number | undefined {
   return Math.min(DIRECTORY_LIMITS.freshCeilingMs, Math.max(DIRECTORY_LIMITS.freshFloorMs, Number(seconds) * 1_000))
 }
 
-/** Seconds only, and at most a minute: an endpoint must not switch itself off for a day. */
-function retryAfter(value: string | null): { retryAfterMs?: number } {
-  const seconds = value !== null && /^\d{1,6}$/.test(value) ? Number(value) : undefined
-  return seconds === undefined ? {} : { retryAfterMs: Math.min(seconds * 1_000, DIRECTORY_LIMITS.backoffLongestMs) }
+/** An HTTP date as servers write it (RFC 9110 §5.6.7); Date.parse takes much more. */
+const HTTP_DATE = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/
+
+/** Retry-After in seconds or as a date, and at most a minute: an endpoint must not switch itself off for a day. */
+export function retryAfter(value: string | null, now: number): { retryAfterMs?: number } {
+  const ms = value === null ? NaN : /^\d{1,12}$/.test(value) ? Number(value) * 1_000 : HTTP_DATE.test(value) ? Date.parse(value) - now : NaN
+  return Number.isNaN(ms) ? {} : { retryAfterMs: Math.min(Math.max(ms, 0), DIRECTORY_LIMITS.retryAfterLongestMs) }
 }

@@ -12,6 +12,10 @@ export const DIRECTORY_LIMITS = {
   maxStaleCeilingMs: 86_400_000,
   /** Connect, headers and body together. */
   timeoutMs: 5_000,
+  /** Retry-After is honoured up to this: an endpoint must not switch itself off for a day. */
+  retryAfterLongestMs: 60_000,
+  /** Characters of an ETag or another header that is kept. */
+  validatorLength: 1_024,
   /** Fetches under way at one host: a host that hangs must not use up all connections. */
   connectionsPerHost: 6,
   /** Decoded bytes: a content-length may lie, and gzip inflates. */

@@ -54,7 +54,7 @@ describe('back-off', () => {
   it.each([
     ['seconds', '7', 7_000, 7_000],
     ['absurd', '999999', 60_000, 60_000],
-    ['a date', 'Wed, 21 Oct 2099 07:28:00 GMT', 500, 1_500],
+    ['a date', 'Wed, 21 Oct 2099 07:28:00 GMT', 60_000, 60_000],
     ['no number', 'later', 500, 1_500],
   ])('§7.4 429 with a Retry-After of %s', async (_title, value, least, most) => {
     const { directory } = await start(status(429, { 'retry-after': value }))
