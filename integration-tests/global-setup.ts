@@ -1,7 +1,7 @@
 import type { TestProject } from 'vitest/node'
 import { chooseBroker, kafkaProviders, rabbitProviders } from './support/broker-providers.ts'
 import { kafkaMissing } from './support/kafka-distribution.ts'
-import { rabbitMissing } from './support/rabbitmq-node.ts'
+import { rabbitMissing } from './support/rabbitmq-cluster.ts'
 
 /** One Kafka and one RabbitMQ for the whole run. What is missing is said aloud, or fails the run. */
 export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {

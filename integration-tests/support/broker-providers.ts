@@ -1,7 +1,8 @@
 import { dockerMissing, startKafkaContainer, startRabbitContainer } from './docker-containers.ts'
 import { startKafkaCluster } from './kafka-cluster.ts'
 import { kafkaMissing } from './kafka-distribution.ts'
-import { rabbitMissing, startRabbitNode } from './rabbitmq-node.ts'
+import { rabbitMissing } from './rabbitmq-cluster.ts'
+import { startRabbitNode } from './rabbitmq-node.ts'
 
 export interface KafkaAddress {
   bootstrap: string[]

@@ -3,7 +3,7 @@ import { Kafka, logLevel } from 'kafkajs'
 import { describe, inject, test } from 'vitest'
 import type { KafkaAddress, Offer, RabbitAddress } from './broker-providers.ts'
 import { kafkaMissing } from './kafka-distribution.ts'
-import { rabbitMissing } from './rabbitmq-node.ts'
+import { rabbitMissing } from './rabbitmq-cluster.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -17,6 +17,7 @@ import {
   uniqueName,
 } from '../support/brokers.ts'
 import { startKafkaCluster, type KafkaCluster } from '../support/kafka-cluster.ts'
+import { startRabbitCluster, type RabbitCluster } from '../support/rabbitmq-cluster.ts'
 import { startRabbitNode, type RabbitNode } from '../support/rabbitmq-node.ts'
 import { startScannedKafka, type ScannedKafka } from '../support/scanned-kafka.ts'
 import { findInFiles } from '../support/segment-scan.ts'
@@ -65,6 +66,7 @@ async function publish(url: string, queue: string, content: Buffer): Promise<voi
 
 async function getOne(url: string, queue: string): Promise<Buffer | undefined> {
   const connection = await connect(url)
+  connection.on('error', () => {})
   try {
     const channel = await connection.createChannel()
     const message = await channel.get(queue, { noAck: true })
@@ -240,6 +242,45 @@ describeWithLocalRabbit('a RabbitMQ of its own', () => {
     await rabbit.stop()
     await expect.poll(() => processesMentioning(directory)).toEqual([])
     expect(existsSync(directory)).toBe(false)
+  })
+})
+
+describeWithLocalRabbit('a RabbitMQ of three nodes', () => {
+  let cluster: RabbitCluster
+  const queue = uniqueName('orders')
+
+  beforeAll(async () => {
+    cluster = await startRabbitCluster({ nodes: 3 })
+  })
+  afterAll(async () => cluster?.stop())
+
+  test('keeps a quorum queue on all of them, and serves on without one, which can come back', async () => {
+    const [first = '', second = '', third = ''] = cluster.urls
+    const connection = await connect(first)
+    const channel = await connection.createConfirmChannel()
+    await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum' } })
+    for (let count = 0; count < 3; count++) channel.sendToQueue(queue, present, { persistent: true })
+    await channel.waitForConfirms()
+    await connection.close()
+    for (const dir of cluster.dataDirs) await expect.poll(() => findInFiles(dir, [present])).not.toEqual([])
+
+    await cluster.kill(1)
+    expect(cluster.pids()).toHaveLength(3)
+    // Until it has a new leader, the queue answers with an error.
+    await expect.poll(() => getOne(second, queue), { timeout: 20_000 }).toEqual(present)
+
+    await cluster.restart(1)
+    expect(cluster.pids()).toHaveLength(4)
+    expect(await getOne(first, queue)).toEqual(present)
+    expect(await getOne(third, queue)).toEqual(present)
+    expect(await getOne(third, queue)).toBeUndefined()
+  })
+
+  test('closes the connections to all nodes on demand', async () => {
+    const connections = await Promise.all(cluster.urls.map((url) => connect(url)))
+    const closed = connections.map((connection) => once(connection.on('error', () => {}), 'close'))
+    await cluster.closeConnections()
+    expect(await Promise.all(closed)).toEqual(cluster.urls.map(() => [expect.objectContaining({ code: 320 })]))
   })
 })
 
