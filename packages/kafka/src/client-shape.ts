@@ -41,7 +41,8 @@ export interface Batch extends Place {
 
 export interface BatchPayload {
   readonly batch: Batch
-  readonly resolveOffset: (offset: string) => void
+  /** Confluent's client takes the leader's epoch too. */
+  readonly resolveOffset: (offset: string, ...more: unknown[]) => void
   readonly heartbeat: () => Promise<void>
   readonly pause: () => () => void
   readonly commitOffsetsIfNecessary: (offsets?: unknown) => Promise<void>
@@ -87,6 +88,8 @@ export interface InnerProducer {
   send(record: TopicRecords): Promise<unknown>
   sendBatch(batch: { readonly topicMessages?: readonly TopicRecords[] }): Promise<unknown>
   transaction?(): Promise<InnerProducer>
+  /** Confluent's client has none, and takes no `acks` per call. */
+  readonly events?: unknown
   disconnect?(): Promise<void>
 }
 
@@ -98,5 +101,8 @@ export interface InnerConsumer {
   stop(): Promise<void>
   disconnect(): Promise<void>
   on?(event: string, listener: (event: unknown) => void): unknown
+  /** Confluent's client has none: it commits what is resolved by itself, and tells of no rebalance. */
   readonly events?: Readonly<Record<string, string>>
+  /** Confluent's client only. */
+  assignment?(): readonly Place[]
 }

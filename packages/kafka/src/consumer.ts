@@ -1,5 +1,5 @@
 import { type Opener, SealbusError } from '@sealbus/core'
-import { createDispositions, type DispositionOptions } from '@sealbus/core/adapter'
+import { checkNames, createDispositions, type DispositionOptions } from '@sealbus/core/adapter'
 import type { ConsumerLike, InnerConsumer, Place, RunConfig, TopicPartitions } from './client-shape.ts'
 import { toEachBatch } from './consuming.ts'
 import { wrap } from './delegation.ts'
@@ -16,7 +16,11 @@ export interface OpenConsumerOptions {
   readonly park?: ParkingPlace
   /** Called when a message was parked, once for each copy. A manual committer learns here that the place may move past it. */
   readonly onParked?: (message: ParkedMessage) => void
-  /** Called when a message stopped its partition. Required where no parking place is given. */
+  /**
+   * Called when a message stopped its partition. Required where no parking place is given; where one is, some errors
+   * stop all the same (an undeclared topic, a forbidden key, a message too large to be parked), and without this are
+   * told as a warning of the process.
+   */
   readonly onStopped?: (message: StoppedMessage) => void
   /** What happens to messages that cannot be opened, where there is a choice. */
   readonly dispositions?: DispositionOptions
@@ -24,7 +28,7 @@ export interface OpenConsumerOptions {
 
 /** What `consumerHealth` needs of a wrapped consumer. */
 export interface ConsumerState {
-  readonly holds: Holds
+  readonly halts: Holds['list']
 }
 
 /**
@@ -37,6 +41,7 @@ export interface ConsumerState {
  * @throws ERR_SEALBUS_INVALID_OPTION, ERR_SEALBUS_ALREADY_WRAPPED
  */
 export function openConsumer<Consumer extends ConsumerLike>(consumer: Consumer, options: OpenConsumerOptions): Consumer {
+  checkNames('openConsumer', { ...CONSUMER_OPTIONS, groupId: true }, options)
   checkConsuming(options)
   const { opener, groupId, park, onParked, onStopped, dispositions = {} } = options
   if (typeof groupId !== 'string' || groupId === '') throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', '`groupId` is the name of the consumer group')
@@ -45,6 +50,8 @@ export function openConsumer<Consumer extends ConsumerLike>(consumer: Consumer, 
   const parking = park && createParking(park, groupId, onParked)
   const open = createOpening(opener, holds, createSettler({ holds, dispositions, parking, onStopped }))
   let running = new AbortController()
+  // A client without events commits what is resolved by itself, or leaves it to the caller: never by our asking.
+  const commitsOnRequest = target.events !== undefined
   followGroup(target, holds, parking)
 
   /** Waits and holds end before the client is asked to: it would wait for them. */
@@ -53,7 +60,13 @@ export function openConsumer<Consumer extends ConsumerLike>(consumer: Consumer, 
     holds.end()
   }
 
-  const state: ConsumerState = { holds }
+  const state: ConsumerState = {
+    halts: () => {
+      const assigned = assignmentOf(target)
+      if (assigned) holds.keepOnly(assigned)
+      return holds.list()
+    },
+  }
   return wrap(
     consumer,
     {
@@ -63,7 +76,8 @@ export function openConsumer<Consumer extends ConsumerLike>(consumer: Consumer, 
         // A second run() without a stop() is ignored by the client: the first one's signal stays the one to end.
         if (running.signal.aborted) running = new AbortController()
         const { eachMessage: _eachMessage, ...rest } = config
-        const eachBatch = toEachBatch({ config, open, holds, signal: running.signal, onResolved: (place, offset) => parking?.forget(place, offset) })
+        const autoCommit = commitsOnRequest && config.autoCommit !== false
+        const eachBatch = toEachBatch({ config, autoCommit, open, holds, signal: () => running.signal, onResolved: (place, offset) => parking?.forget(place, offset) })
         return target.run({ ...rest, eachBatchAutoResolve: false, eachBatch })
       },
       pause: (topicPartitions: readonly TopicPartitions[]): void => holds.pause(topicPartitions),
@@ -73,9 +87,16 @@ export function openConsumer<Consumer extends ConsumerLike>(consumer: Consumer, 
         parking?.forget(place)
         holds.release(place)
       },
-      stop: (): Promise<void> => {
+      async stop(): Promise<void> {
         end()
-        return target.stop()
+        try {
+          await target.stop()
+        } catch (error) {
+          // Confluent's client cannot stop, and says so: it goes on.
+          running = new AbortController()
+          holds.releaseAll()
+          throw error
+        }
       },
       disconnect: (): Promise<void> => {
         end()
@@ -86,6 +107,9 @@ export function openConsumer<Consumer extends ConsumerLike>(consumer: Consumer, 
   )
 }
 
+/** The names of the options that `sealKafka` has too, for the check that none is misspelt. */
+export const CONSUMER_OPTIONS: Record<keyof Omit<OpenConsumerOptions, 'groupId'>, true> = { opener: true, park: true, onParked: true, onStopped: true, dispositions: true }
+
 /** @throws ERR_SEALBUS_INVALID_OPTION */
 export function checkConsuming({ opener, park, onStopped, dispositions = {} }: Omit<OpenConsumerOptions, 'groupId'>): void {
   if (!opener) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', 'an `opener` is needed')
@@ -94,6 +118,17 @@ export function checkConsuming({ opener, park, onStopped, dispositions = {} }: O
   }
   if (park) checkParkingPlace(park)
   createDispositions(dispositions, park !== undefined)
+}
+
+/** Which places are still this consumer's, where the client says so on request and not by events. */
+function assignmentOf(consumer: InnerConsumer): ((place: Place) => boolean) | undefined {
+  try {
+    const assigned = consumer.assignment?.()
+    return assigned && (({ topic, partition }) => assigned.some((each) => each.topic === topic && each.partition === partition))
+  } catch {
+    // Not connected.
+    return undefined
+  }
 }
 
 /** Where the client tells of its group: after a rebalance, a lost partition is another member's to hold; after a stop, nothing is paused. */

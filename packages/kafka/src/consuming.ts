@@ -10,9 +10,12 @@ import type { Turn } from './turn.ts'
  */
 export interface ConsumingOptions {
   readonly config: RunConfig
+  /** Whether the client commits when it is asked whether that is due. */
+  readonly autoCommit: boolean
   readonly open: OpenRecord
   readonly holds: Holds
-  readonly signal: AbortSignal
+  /** Of the run that goes on now. */
+  readonly signal: () => AbortSignal
   /** Called when a partition's place moved past an offset. */
   readonly onResolved: (place: Place, offset: string) => void
 }
@@ -24,29 +27,30 @@ export function toEachBatch(options: ConsumingOptions): (payload: BatchPayload) 
     const place: Place = { topic, partition }
     const payload: BatchPayload = {
       ...given,
-      resolveOffset: (offset) => {
-        given.resolveOffset(offset)
+      resolveOffset: (offset, ...more) => {
+        given.resolveOffset(offset, ...more)
         options.onResolved(place, offset)
       },
       pause: () => pauseThrough(options.holds, place),
     }
-    const turn: Turn = { signal: options.signal, ended: () => options.signal.aborted || !given.isRunning() || given.isStale() }
+    const signal = options.signal()
+    const turn: Turn = { signal, ended: () => signal.aborted || !given.isRunning() || given.isStale() }
     return eachMessage ? runMessages(payload, place, turn, eachMessage, options) : runBatch(payload, place, turn, eachBatch, options)
   }
 }
 
 /** The course of the client's own `eachMessage`: handle, resolve, heartbeat, commit if due; end where it would end. */
-async function runMessages(payload: BatchPayload, place: Place, turn: Turn, eachMessage: (payload: MessagePayload) => Promise<void>, { config, open, holds }: ConsumingOptions): Promise<void> {
+async function runMessages(payload: BatchPayload, place: Place, turn: Turn, eachMessage: (payload: MessagePayload) => Promise<void>, { autoCommit, open, holds }: ConsumingOptions): Promise<void> {
   const { batch, resolveOffset, heartbeat, pause, commitOffsetsIfNecessary } = payload
   for (const record of batch.messages) {
     if (turn.ended()) return
     const opening = await open(place, record, turn)
     // The wait for a key may have been long: the place may have moved, or be lost.
-    if (opening === 'halted' || turn.ended()) return
+    if (opening === 'halted' || opening === 'ended' || turn.ended()) return
     if (opening !== 'passed') await eachMessage({ ...place, message: opening.message, heartbeat, pause })
     resolveOffset(record.offset)
     await heartbeat()
-    if (config.autoCommit !== false) await commitOffsetsIfNecessary()
+    if (autoCommit) await commitOffsetsIfNecessary()
     if (holds.isPaused(place)) return
   }
 }
@@ -64,6 +68,7 @@ async function runBatch(payload: BatchPayload, place: Place, turn: Turn, eachBat
   for (const [index, record] of batch.messages.entries()) {
     if (turn.ended()) return
     const opening = await open(place, record, turn)
+    if (opening === 'ended') return
     if (opening === 'halted') {
       cutAt = index
       break
@@ -74,7 +79,10 @@ async function runBatch(payload: BatchPayload, place: Place, turn: Turn, eachBat
     await payload.heartbeat()
     heartbeatAt = Date.now() + HEARTBEAT_MS
   }
-  if (turn.ended()) return
+  if (cutAt === undefined && turn.ended()) return
+  // A client may call a batch stale because its partition was paused: ours, for a hold, takes nothing from the handler.
+  const staleBefore = payload.isStale()
+  const isStale = (): boolean => !staleBefore && payload.isStale()
 
   /** The last message that is settled, or will be when the handler is done. */
   const end = batch.messages[(cutAt ?? batch.messages.length) - 1]?.offset
@@ -82,12 +90,13 @@ async function runBatch(payload: BatchPayload, place: Place, turn: Turn, eachBat
   if (head !== undefined) payload.resolveOffset(head)
   if (delivered.length === 0 || end === undefined) return
   /** Resolves an offset of the handler's, and with it what was parked or skipped right behind it; never what is held. */
-  const resolveOffset = (offset: string): void => {
+  const resolveOffset: BatchPayload['resolveOffset'] = (offset, ...more) => {
     const reached = passedAfter.get(offset) ?? offset
-    payload.resolveOffset(cutAt !== undefined && BigInt(reached) > BigInt(end) ? end : reached)
+    payload.resolveOffset(cutAt !== undefined && BigInt(reached) > BigInt(end) ? end : reached, ...more)
   }
-  await eachBatch({ ...payload, batch: cutBatch(batch, delivered, cutAt), resolveOffset })
-  if (config.eachBatchAutoResolve !== false) payload.resolveOffset(end)
+  await eachBatch({ ...payload, batch: cutBatch(batch, delivered, cutAt), resolveOffset, isStale })
+  // A handler that saw its batch become stale has not handled all of it, perhaps.
+  if (config.eachBatchAutoResolve !== false && !isStale()) payload.resolveOffset(end)
 }
 
 /** The handler's batch keeps the methods of the client's. Cut short, it shows its last delivered message as `lastOffset()`. */

@@ -18,6 +18,9 @@ export function keptBy(value: unknown): unknown {
  * A Proxy that replaces some methods of a client's object. All others are called on the target itself; wherever the
  * target would return itself, the wrapper is returned, so that no chain leads round it.
  *
+ * What is assigned over a replaced method (instrumentations do that) goes over it, and never on the target, where it
+ * would call itself through the wrapper.
+ *
  * @throws ERR_SEALBUS_ALREADY_WRAPPED
  */
 export function wrap<Target extends object>(target: Target, methods: Readonly<Record<string, Method>>, kept: object = {}): Target {
@@ -38,6 +41,12 @@ export function wrap<Target extends object>(target: Target, methods: Readonly<Re
       })
       delegates.set(value, delegate)
       return delegate
+    },
+    // Assignment comes here too: `set` without a trap defines on the receiver, which is the proxy.
+    defineProperty(_, property, descriptor): boolean {
+      if (!own.has(property) || !('value' in descriptor)) return Reflect.defineProperty(target, property, descriptor)
+      own.set(property, descriptor.value)
+      return true
     },
   })
   return proxy

@@ -2,11 +2,21 @@ import type { SealbusErrorCode } from '@sealbus/core'
 import { createCallerPauses } from './caller-pauses.ts'
 import type { InnerConsumer, Place, TopicPartitions } from './client-shape.ts'
 
+/** What a message at hold waits for, and for how long until it is tried again. */
+export interface Wait {
+  readonly code: SealbusErrorCode
+  readonly waitingFor: 'key' | 'parking place'
+  readonly retryInMs: number
+  /** Settles when another try is due before that. */
+  readonly until?: Promise<unknown>
+}
+
 /** A partition that does not go on: `holding` waits and tries again, `stopped` waits for an operator. */
 interface Halt extends Place {
   readonly offset: string
   readonly code: SealbusErrorCode
   readonly state: 'holding' | 'stopped'
+  readonly waitingFor: Wait['waitingFor'] | 'operator'
   readonly sinceMs: number
   readonly attempts: number
   timer?: NodeJS.Timeout
@@ -22,7 +32,7 @@ export interface Holds {
   /** How often the message at this offset was tried, and since when it is held. */
   attempt(place: Place, offset: string): { attempts: number; heldSinceMs: number }
   /** Pauses the partition, and resumes it after `retryInMs`, or as soon as `until` settles. */
-  hold(place: Place, offset: string, code: SealbusErrorCode, retryInMs: number, until?: Promise<unknown>): void
+  hold(place: Place, offset: string, wait: Wait): void
   stop(place: Place, offset: string, code: SealbusErrorCode): void
   /** The message at this offset is settled, so nothing waits at it, or before it. */
   settled(place: Place, offset: string): void
@@ -37,6 +47,8 @@ export interface Holds {
   keepOnly(assigned: (place: Place) => boolean): void
   /** The client stops, and with it all pauses. What it delivers anew is tried at once, and its attempts count on. */
   end(): void
+  /** Ends all halts of a client that goes on after all. */
+  releaseAll(): void
   list(): readonly Halt[]
 }
 
@@ -94,9 +106,9 @@ export function createHolds(consumer: InnerConsumer): Holds {
 
   return {
     attempt,
-    hold({ topic, partition }, offset, code, retryInMs, until): void {
+    hold({ topic, partition }, offset, { code, waitingFor, retryInMs, until }): void {
       const { attempts, heldSinceMs } = attempt({ topic, partition }, offset)
-      const next: Halt = { topic, partition, offset, code, state: 'holding', sinceMs: heldSinceMs, attempts: attempts + 1 }
+      const next: Halt = { topic, partition, offset, code, state: 'holding', waitingFor, sinceMs: heldSinceMs, attempts: attempts + 1 }
       halt(next)
       const wake = (): void => {
         clearTimeout(next.timer)
@@ -110,7 +122,7 @@ export function createHolds(consumer: InnerConsumer): Holds {
       until?.then(wake, wake)
     },
     stop({ topic, partition }, offset, code): void {
-      halt({ topic, partition, offset, code, state: 'stopped', sinceMs: Date.now(), attempts: 1 })
+      halt({ topic, partition, offset, code, state: 'stopped', waitingFor: 'operator', sinceMs: Date.now(), attempts: 1 })
     },
     settled(place, offset): void {
       if (halts.size === 0) return
@@ -141,6 +153,9 @@ export function createHolds(consumer: InnerConsumer): Holds {
         clearTimeout(each.timer)
         each.due = true
       }
+    },
+    releaseAll(): void {
+      for (const each of halts.values()) release(each)
     },
     list: () => [...halts.values()],
   }

@@ -6,8 +6,11 @@ import { contentTypeOf, toOpenedRecord } from './record.ts'
 import type { Settler } from './settle.ts'
 import type { Turn } from './turn.ts'
 
-/** `message`: for the handler. `passed`: parked or skipped. `halted`: go no further in this partition. */
-export type Opening = { readonly message: DeliveredRecord } | 'passed' | 'halted'
+/**
+ * `message`: for the handler. `passed`: parked or skipped. `halted`: held or stopped, so the partition goes no further.
+ * `ended`: the client's turn was over before anything came of it.
+ */
+export type Opening = { readonly message: DeliveredRecord } | 'passed' | 'halted' | 'ended'
 
 /** Opens one record, or settles it. */
 export type OpenRecord = (place: Place, record: DeliveredRecord, turn: Turn) => Promise<Opening>
@@ -34,7 +37,7 @@ export function createOpening(opener: Opener, holds: Holds, settler: Settler): O
       const opening = opener.open(value, { channel: channel.name, key: key ?? null, headers: headers ?? {}, signal: turn.signal })
       const opened = await within(late > 0 ? PATIENCE_WHILE_LATE_MS : PATIENCE_MS, opening)
       if (opened === LATE) {
-        if (turn.ended()) return 'halted'
+        if (turn.ended()) return 'ended'
         late++
         const over = (): void => void late--
         opening.then(over, over)
@@ -45,7 +48,7 @@ export function createOpening(opener: Opener, holds: Holds, settler: Settler): O
       return { message: toOpenedRecord(record, opened) }
     } catch (error) {
       // Stopping, or a place that was moved, is no fault of the message: it is left where it is.
-      if (turn.ended()) return 'halted'
+      if (turn.ended()) return 'ended'
       return settler.settle(place, record, error, turn)
     }
   }

@@ -1,6 +1,6 @@
 import { SealbusError, type SealbusErrorCode } from '@sealbus/core'
-import { callOut, PARK_HEADERS } from '@sealbus/core/adapter'
-import type { DeliveredRecord, InnerProducer, Place, ProducerLike } from './client-shape.ts'
+import { callOut, checkNames, PARK_HEADERS } from '@sealbus/core/adapter'
+import type { DeliveredRecord, InnerProducer, Place, ProducerLike, TopicRecords } from './client-shape.ts'
 import { isWrapped } from './delegation.ts'
 
 /** Where messages go that cannot be opened. */
@@ -22,7 +22,8 @@ export interface Parking {
   readonly topic: string
   /**
    * Settles when the copy is acknowledged. A message whose place has not moved past it (its batch is tried again, or
-   * its copy was slow) is not copied a second time: the first copy's promise is returned.
+   * its copy was slow) is not copied a second time: the first copy's promise is returned. So is that of a copy that the
+   * broker will never take (`isTooLarge`); one that failed otherwise is made anew.
    */
   park(place: Place, record: DeliveredRecord, code: SealbusErrorCode): Promise<ParkedMessage>
   /** The place moved past this offset, or, without one, to elsewhere: a message delivered again is another delivery. */
@@ -31,7 +32,9 @@ export interface Parking {
 }
 
 /** @throws ERR_SEALBUS_INVALID_OPTION */
-export function checkParkingPlace({ topic, producer }: ParkingPlace): void {
+export function checkParkingPlace(place: ParkingPlace): void {
+  checkNames('`park`', { topic: true, producer: true } satisfies Record<keyof ParkingPlace, unknown>, place)
+  const { topic, producer } = place
   if (typeof topic !== 'string' || topic === '') throw invalid('`park.topic` is the name of a topic')
   if (typeof producer?.send !== 'function') throw invalid('`park.producer` is a producer')
   if (isWrapped(producer)) throw invalid('`park.producer` is a producer of the client itself, not a wrapped one')
@@ -56,7 +59,9 @@ export function createParking({ topic: parkingTopic, producer }: ParkingPlace, g
         [PARK_HEADERS.time]: new Date().toISOString(),
       },
     }
-    await inner.send({ topic: parkingTopic, messages: [copy], acks: -1 } as Parameters<InnerProducer['send']>[0])
+    // Where the client takes no `acks` per call, its own default is all in-sync replicas too.
+    const records: TopicRecords = { topic: parkingTopic, messages: [copy], ...(inner.events !== undefined && { acks: -1 }) }
+    await inner.send(records)
     const parked = { topic, partition, offset, code, id }
     callOut(() => onParked?.(parked))
     return parked
@@ -71,8 +76,8 @@ export function createParking({ topic: parkingTopic, producer }: ParkingPlace, g
       if (known) return known
       const copy = send(place, record, code)
       ofPlace.set(record.offset, copy)
-      copy.catch(() => {
-        if (ofPlace.get(record.offset) === copy) ofPlace.delete(record.offset)
+      copy.catch((error: unknown) => {
+        if (!isTooLarge(error) && ofPlace.get(record.offset) === copy) ofPlace.delete(record.offset)
       })
       return copy
     },
@@ -84,6 +89,17 @@ export function createParking({ topic: parkingTopic, producer }: ParkingPlace, g
     },
     forgetAll: () => copies.clear(),
   }
+}
+
+/** The broker's answers to a record, or a list of them, that is too large: numbers of Kafka's protocol. */
+const TOO_LARGE: readonly unknown[] = [10, 18]
+
+/** Whether no further try can help, until the parking topic takes more. kafkajs wraps the broker's answer once or twice. */
+export function isTooLarge(error: unknown): boolean {
+  for (let depth = 0, each = error; depth < 5 && typeof each === 'object' && each !== null; depth++, each = Reflect.get(each, 'cause')) {
+    if (TOO_LARGE.includes(Reflect.get(each, 'code'))) return true
+  }
+  return false
 }
 
 const keyOf = ({ topic, partition }: Place): string => `${topic}/${partition}`

@@ -1,9 +1,9 @@
 import { SealbusError, type Sealer, type SealOptions } from '@sealbus/core'
-import { openedEnvelope } from '@sealbus/core/adapter'
+import { checkNames, openedEnvelope } from '@sealbus/core/adapter'
 import type { InnerProducer, OutgoingRecord, ProducerLike, TopicRecords } from './client-shape.ts'
 import { wrap } from './delegation.ts'
 import { rememberOriginal } from './partitioner.ts'
-import { checkValue, toPlainRecord, toSealedRecord, toSealOptions } from './record.ts'
+import { checkRecord, toPlainRecord, toSealedRecord, toSealOptions } from './record.ts'
 
 export interface SealProducerOptions {
   readonly sealer: Sealer
@@ -12,6 +12,9 @@ export interface SealProducerOptions {
   /** The largest record that the broker takes, in bytes. Default 1,048,588, as Kafka's `message.max.bytes`. */
   readonly maxMessageBytes?: number
 }
+
+/** The names of the options, for the check that none is misspelt. */
+export const PRODUCER_OPTIONS: Record<keyof SealProducerOptions, true> = { sealer: true, keyWaitMs: true, maxMessageBytes: true }
 
 /** What a record costs besides its key, value and headers: an upper bound of the batch's and record's own fields. */
 const RECORD_OVERHEAD_BYTES = 128
@@ -27,6 +30,7 @@ const RECORD_OVERHEAD_BYTES = 128
  * @throws ERR_SEALBUS_ALREADY_WRAPPED, ERR_SEALBUS_INVALID_OPTION
  */
 export function sealProducer<Producer extends ProducerLike>(producer: Producer, options: SealProducerOptions): Producer {
+  checkNames('sealProducer', PRODUCER_OPTIONS, options)
   const { sealer, keyWaitMs = 5_000, maxMessageBytes = 1_048_588 } = options
   for (const [name, value] of Object.entries({ keyWaitMs, maxMessageBytes })) {
     if (!Number.isInteger(value) || value < 0) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `\`${name}\` is an integer from 0`)
@@ -127,7 +131,7 @@ async function keysOf({ sealer, keyWaitMs, waits }: Sealing, messages: readonly 
 /** The messages of a topic that need keys to be sealed, checked. */
 function sealOptions(sealer: Sealer, { topic, messages }: TopicRecords): readonly SealOptions[] {
   const channel = sealer.channels.at(topic)
-  for (const [index, message] of messages.entries()) checkValue(message, topic, index)
+  for (const [index, message] of messages.entries()) checkRecord(message, topic, index)
   if (channel.plaintext) return []
   if (channel.bindHeaders.some((name) => name.toLowerCase() === 'content-type')) {
     throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `channel ${JSON.stringify(channel.name)} binds the content type, which moves inside the envelope: it is authenticated there`)

@@ -38,11 +38,15 @@ export function toPlainRecord(record: OutgoingRecord): OutgoingRecord {
   }
 }
 
-/** The value as bytes; null for a tombstone. The error names the place only: kafkajs' own would quote the message. */
-export function checkValue(record: OutgoingRecord, topic: string, index: number): void {
-  const { value } = record ?? {}
-  if (value === null || typeof value === 'string' || types.isUint8Array(value)) return
-  throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `message ${index} for topic ${JSON.stringify(topic)} has no \`value\` that is a Buffer, a string or null`)
+/** Errors name the place only: kafkajs' own would quote the message. Confluent's client sends what it rejects for a header. */
+export function checkRecord(record: OutgoingRecord, topic: string, index: number): void {
+  const { value, headers } = record ?? {}
+  const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', `message ${index} for topic ${JSON.stringify(topic)} has ${reason}`)
+  if (value !== null && !isContent(value)) throw invalid('no `value` that is a Buffer, a string or null')
+  for (const [name, header] of Object.entries(headers ?? {})) {
+    const fits = header === undefined || header === null || (Array.isArray(header) ? header.every(isContent) : isContent(header))
+    if (!fits) throw invalid(`a header ${JSON.stringify(name)} that is no Buffer, string, or list of them`)
+  }
 }
 
 /** The message that a handler is given: all members kept, value and headers replaced, and marked as opened. */
@@ -76,6 +80,8 @@ function copyHeaders(headers: Headers): Record<string, unknown> {
   }
   return copy
 }
+
+const isContent = (value: unknown): boolean => typeof value === 'string' || types.isUint8Array(value)
 
 function toBytes<Value>(value: Value): Value {
   if (!types.isUint8Array(value) || Buffer.isBuffer(value)) return value

@@ -1,8 +1,9 @@
 import { type Opener, SealbusError, type Sealer } from '@sealbus/core'
+import { checkNames } from '@sealbus/core/adapter'
 import type { ConsumerLike, KafkaLike, ProducerLike } from './client-shape.ts'
-import { checkConsuming, openConsumer, type OpenConsumerOptions } from './consumer.ts'
+import { CONSUMER_OPTIONS, checkConsuming, openConsumer, type OpenConsumerOptions } from './consumer.ts'
 import { wrap } from './delegation.ts'
-import { sealProducer, type SealProducerOptions } from './producer.ts'
+import { PRODUCER_OPTIONS, sealProducer, type SealProducerOptions } from './producer.ts'
 
 /** A sealer, an opener, or both; the other options are those of `sealProducer` and `openConsumer`. */
 export interface SealKafkaOptions extends Omit<SealProducerOptions, 'sealer'>, Omit<OpenConsumerOptions, 'opener' | 'groupId'> {
@@ -19,6 +20,7 @@ export interface SealKafkaOptions extends Omit<SealProducerOptions, 'sealer'>, O
  * @throws ERR_SEALBUS_ALREADY_WRAPPED, ERR_SEALBUS_INVALID_OPTION
  */
 export function sealKafka<Kafka extends KafkaLike>(kafka: Kafka, options: SealKafkaOptions): Kafka {
+  checkNames('sealKafka', { ...PRODUCER_OPTIONS, ...CONSUMER_OPTIONS } satisfies Record<keyof SealKafkaOptions, unknown>, options)
   const { sealer, opener, keyWaitMs, maxMessageBytes, ...consuming } = options
   if (!sealer && !opener) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', 'a `sealer`, an `opener`, or both are needed')
   if (opener) checkConsuming({ opener, ...consuming })

@@ -114,7 +114,23 @@ describe('opened consumer', () => {
     await consumer.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
     await expect.poll(() => seen, { timeout: 5_000 }).toEqual(['next'])
     expect([parked.length, inner.committed <= 2]).toEqual([1, true])
+    expect(consumerHealth(consumer)).toEqual({ healthy: true, halted: [] })
     await consumer.stop()
+  })
+
+  it('a parking place that fails again and again is told by health; a key outage is not unhealthy', async () => {
+    const parkingProducer = new FakeProducer()
+    parkingProducer.send = () => Promise.reject(new Error('down'))
+    const { consumer } = start([record(0, broken())], { park: { topic: 'parked', producer: parkingProducer } })
+    await consumer.run({ eachMessage: async () => {} })
+    await expect.poll(() => consumerHealth(consumer).healthy, { timeout: 5_000 }).toBe(false)
+    expect(consumerHealth(consumer).halted).toMatchObject([{ state: 'holding', waitingFor: 'parking place', code: 'ERR_SEALBUS_DECRYPT_FAILED' }])
+    await consumer.stop()
+    const { consumer: waiting } = start([record(0, sealed('a'))], { opener: downOpener() })
+    await waiting.run({ eachMessage: async () => {} })
+    await new Promise((resolve) => void setTimeout(resolve, 400))
+    expect(consumerHealth(waiting)).toMatchObject({ healthy: true, halted: [{ state: 'holding', waitingFor: 'key' }] })
+    await waiting.stop()
   })
 
   it('stop: once, and what escapes is never of a kind that ends a kafkajs consumer (pitfall 8)', async () => {
@@ -235,6 +251,7 @@ describe('opened consumer', () => {
     const make = (options: object): unknown => openConsumer(new FakeConsumer([]), { opener: keys.opener, groupId: 'billing', ...options })
     const invalid = expect.objectContaining({ code: 'ERR_SEALBUS_INVALID_OPTION' }) as Error
     expect(() => make({})).toThrow(invalid)
+    expect(() => make({ onStopped: () => {}, onPraked: () => {} })).toThrow(/onPraked/)
     expect(() => make({ onStopped: () => {}, groupId: '' })).toThrow(invalid)
     expect(() => make({ park: { topic: '', producer: new FakeProducer() } })).toThrow(invalid)
     expect(() => make({ onStopped: () => {}, dispositions: { failed: 'park' } })).toThrow(invalid)

@@ -7,7 +7,7 @@ import type { Opening } from '../src/opening.ts'
 import { record } from './support/fakes.ts'
 import { makePayload } from './support/payload.ts'
 
-type Outcome = 'passed' | 'halted' | 'message'
+type Outcome = 'passed' | 'halted' | 'ended' | 'message'
 const consumer: InnerConsumer = { run: async () => {}, pause: () => {}, resume: () => {}, seek: () => {}, stop: async () => {}, disconnect: async () => {} }
 
 /** A consumer whose records open as the list says, by offset; those beyond it are messages. */
@@ -18,7 +18,7 @@ function withOutcomes(outcomes: readonly Outcome[], config: RunConfig, opening?:
     const outcome = outcomes[Number(message.offset)] ?? 'message'
     return outcome === 'message' ? { message } : outcome
   }
-  return { eachBatch: toEachBatch({ config, open, holds, signal: abort.signal, onResolved: (_place, offset) => void resolved.push(offset) }), holds, resolved, abort }
+  return { eachBatch: toEachBatch({ config, autoCommit: config.autoCommit !== false, open, holds, signal: () => abort.signal, onResolved: (_place, offset) => void resolved.push(offset) }), holds, resolved, abort }
 }
 const records = (count: number): DeliveredRecord[] => Array.from({ length: count }, (_, index) => record(index, Buffer.from(`${index}`)))
 
@@ -44,6 +44,28 @@ describe('eachBatch', () => {
     const payload = makePayload(records(3))
     await run(['halted'], { eachBatch }, payload)
     expect([eachBatch.mock.calls.length, payload.resolved]).toEqual([0, []])
+  })
+
+  it('a client that calls a batch stale because a hold paused it: what opened before is handled all the same, and settled', async () => {
+    const payload = makePayload(records(3))
+    const seen: (string | boolean)[] = []
+    await run(['message', 'message', 'halted'], { eachBatch: async ({ batch, isStale }) => void seen.push(isStale(), ...batch.messages.map(({ offset }) => offset)) }, payload, async (offset) => {
+      if (offset === '2') payload.stale = true
+    })
+    expect([seen, payload.resolved]).toEqual([[false, '0', '1'], ['1']])
+  })
+
+  it('a turn that ended while a message was settled delivers nothing', async () => {
+    const eachBatch = vi.fn<(payload: BatchPayload) => Promise<void>>(async () => {})
+    const payload = makePayload(records(2))
+    await run(['message', 'ended'], { eachBatch }, payload)
+    expect([eachBatch.mock.calls.length, payload.resolved]).toEqual([0, []])
+  })
+
+  it('a batch that became stale in its handler is not resolved for it', async () => {
+    const payload = makePayload(records(2))
+    await run([], { eachBatch: async () => void (payload.stale = true) }, payload)
+    expect(payload.resolved).toEqual([])
   })
 
   it('resolving reaches over what was passed right behind, and never to what is held', async () => {

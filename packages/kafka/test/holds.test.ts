@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { InnerConsumer, TopicPartitions } from '../src/client-shape.ts'
-import { createHolds, type Holds } from '../src/holds.ts'
+import { createHolds, type Holds, type Wait } from '../src/holds.ts'
 
 interface Subscriptions {
   assign(topicPartitions: readonly TopicPartitions[]): void
@@ -17,7 +17,8 @@ let client: Subscriptions
 let holds: Holds
 const active = (): number[] => client.active()[0]?.partitions ?? []
 const only = (...partitions: number[]): TopicPartitions[] => [{ topic, partitions }]
-const hold = (partition: number, offset = '7'): void => holds.hold({ topic, partition }, offset, 'ERR_SEALBUS_KEY_UNAVAILABLE', 1_000)
+const outage = (retryInMs: number): Wait => ({ code: 'ERR_SEALBUS_KEY_UNAVAILABLE', waitingFor: 'key', retryInMs })
+const hold = (partition: number, offset = '7'): void => holds.hold({ topic, partition }, offset, outage(1_000))
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -91,7 +92,7 @@ describe('holds', () => {
     const resume = vi.fn<InnerConsumer['resume']>()
     const own = createHolds({ ...inner(), resume, pause: vi.fn<InnerConsumer['pause']>().mockImplementationOnce(() => { throw new Error('not running') }) })
     expect(() => own.pause([{ topic }])).toThrow('not running')
-    own.hold({ topic, partition: 0 }, '7', 'ERR_SEALBUS_KEY_UNAVAILABLE', 10)
+    own.hold({ topic, partition: 0 }, '7', outage(10))
     vi.advanceTimersByTime(10)
     expect(resume).toHaveBeenCalledWith(only(0))
   })
@@ -99,7 +100,7 @@ describe('holds', () => {
   it('a client that has stopped meanwhile is no reason to throw: kafkajs would end the consumer for a TypeError', () => {
     const gone = { ...inner(), pause: () => { throw new TypeError('no group') }, resume: () => { throw new TypeError('no group') } }
     const own = createHolds(gone)
-    own.hold({ topic, partition: 0 }, '7', 'ERR_SEALBUS_KEY_UNAVAILABLE', 10)
+    own.hold({ topic, partition: 0 }, '7', outage(10))
     own.stop({ topic, partition: 1 }, '3', 'ERR_SEALBUS_MALFORMED')
     expect(() => vi.advanceTimersByTime(10)).not.toThrow()
   })
@@ -116,6 +117,16 @@ describe('holds', () => {
     expect(holds.attempt({ topic, partition: 0 }, '7').attempts).toBe(1)
   })
 
+  it('end when the client goes on after all, and their partitions with it', () => {
+    hold(0)
+    holds.stop({ topic, partition: 2 }, '3', 'ERR_SEALBUS_MALFORMED')
+    holds.end()
+    expect(active()).toEqual([1])
+    holds.releaseAll()
+    expect(active().toSorted((a, b) => a - b)).toEqual([0, 1, 2])
+    expect(holds.list()).toEqual([])
+  })
+
   it('of partitions that went to another member are forgotten, and do not come back paused', () => {
     hold(0)
     hold(1)
@@ -128,7 +139,7 @@ describe('holds', () => {
 
   it('an answer that comes after a hold was replaced wakes nobody', async () => {
     const late = Promise.withResolvers<void>()
-    holds.hold({ topic, partition: 0 }, '7', 'ERR_SEALBUS_KEY_UNAVAILABLE', 10_000, late.promise)
+    holds.hold({ topic, partition: 0 }, '7', { ...outage(10_000), until: late.promise })
     holds.stop({ topic, partition: 0 }, '7', 'ERR_SEALBUS_KEY_UNAVAILABLE')
     late.resolve()
     await vi.advanceTimersByTimeAsync(20_000)

@@ -1,7 +1,7 @@
 import { opened, type OpenedMessage } from '@sealbus/core'
 import { describe, expect, it } from 'vitest'
 import type { OutgoingRecord } from '../src/client-shape.ts'
-import { checkValue, contentTypeOf, toOpenedRecord, toPlainRecord, toSealedRecord, toSealOptions } from '../src/record.ts'
+import { checkRecord, contentTypeOf, toOpenedRecord, toPlainRecord, toSealedRecord, toSealOptions } from '../src/record.ts'
 
 const sealed = { bytes: Buffer.from('envelope'), contentType: 'application/jose+json', id: 'i' }
 const openedMessage = (more: Partial<OpenedMessage> = {}): OpenedMessage => ({
@@ -39,7 +39,7 @@ describe('records out', () => {
   it('an error about a value names the place, and nothing of the message', () => {
     const bad = (value: unknown): unknown => {
       try {
-        checkValue({ value, note: 'secret' } as unknown as OutgoingRecord, 'orders', 3)
+        checkRecord({ value, note: 'secret' } as unknown as OutgoingRecord, 'orders', 3)
         return undefined
       } catch (error) {
         return error
@@ -47,7 +47,19 @@ describe('records out', () => {
     }
     for (const value of [undefined, { secret: 1 }, 7, ['secret']]) expect(String(bad(value))).toBe('SealbusError: message 3 for topic "orders" has no `value` that is a Buffer, a string or null')
     for (const value of ['', null, Buffer.alloc(0), new Uint8Array(1)]) expect(bad(value)).toBeUndefined()
-    expect(() => checkValue(undefined as unknown as OutgoingRecord, 'orders', 0)).toThrow(/message 0/)
+    expect(() => checkRecord(undefined as unknown as OutgoingRecord, 'orders', 0)).toThrow(/message 0/)
+  })
+})
+
+describe('headers', () => {
+  const check = (headers: object) => (): void => checkRecord({ value: 'x', headers } as OutgoingRecord, 'orders', 2)
+
+  it('of a kind that the client would choke on are refused by name: Confluent\'s sends such a message all the same', () => {
+    for (const header of [7, true, { secret: 1 }, ['a', 7], [['secret']]]) expect(check({ total: header })).toThrow('message 2 for topic "orders" has a header "total" that is no Buffer, string, or list of them')
+  })
+
+  it('of all other kinds pass', () => {
+    expect(check({ a: 'x', b: Buffer.from('x'), c: ['x', new Uint8Array(1)], d: [], e: undefined, f: null })).not.toThrow()
   })
 })
 

@@ -59,8 +59,40 @@ describe('sealed Kafka', () => {
     expect(kafka.logger()).toBe(kafka)
   })
 
+  it('what is assigned over a method, as instrumentations do, goes over the wrapper: it never calls itself through it', async () => {
+    const kafka = make({ sealer: keys.sealer })
+    const producer = kafka.producer()
+    const inner = kafka.made.producer[0]
+    const calls: string[] = []
+    for (const name of ['send', 'sendBatch'] as const) {
+      const original = producer[name].bind(producer)
+      const patched = (given: never): Promise<unknown> => {
+        calls.push(name)
+        return original(given)
+      }
+      // Both ways that are in use.
+      if (name === 'send') producer.send = patched
+      else Object.defineProperty(producer, name, { configurable: true, enumerable: true, writable: true, value: patched })
+    }
+    await producer.send({ topic: 'orders', messages: [{ value: 'a' }] })
+    await producer.sendBatch({ topicMessages: [{ topic: 'orders', messages: [{ value: 'b' }] }] })
+    expect([calls, inner?.calls]).toEqual([['send', 'sendBatch'], ['send', 'sendBatch']])
+    expect(inner?.sent.flatMap(({ messages }) => messages).every(({ value }) => String(value).startsWith('{"protected":"'))).toBe(true)
+  })
+
+  it('what is assigned elsewhere is the client\'s', () => {
+    const kafka = make({ sealer: keys.sealer })
+    Object.assign(kafka, { label: 'mine' })
+    expect((kafka as FakeKafka & { label?: string }).label).toBe('mine')
+  })
+
   it('refuses at construction what would fail later', () => {
     expect(() => make({})).toThrow(code('ERR_SEALBUS_INVALID_OPTION'))
+    // A misspelt option would mean its default: a place to park, or a smaller limit, that is not there.
+    expect(() => make({ sealer: keys.sealer, maxMesageBytes: 10 } as SealKafkaOptions)).toThrow(/maxMesageBytes/)
+    expect(() => make({ opener: keys.opener, onStopped: () => {}, parking: {} } as SealKafkaOptions)).toThrow(/parking/)
+    expect(() => make({ opener: keys.opener, onStopped: () => {}, groupId: 'g' } as SealKafkaOptions)).toThrow(/groupId/)
+    expect(() => make({ opener: keys.opener, park: { topic: 'parked', producer: new FakeProducer(), acks: 0 } as never })).toThrow(/acks/)
     expect(() => make({ opener: keys.opener })).toThrow(/onStopped/)
     const producer = make({ sealer: keys.sealer }).producer()
     // A sealed producer would seal the copies again: they could not be read by anyone who redrives them.

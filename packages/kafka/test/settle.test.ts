@@ -36,6 +36,8 @@ const opening = (opener: Partial<Opener>, options: { park?: boolean; stopAfterMs
     onStopped: (message) => void stopped.push(message),
   }))
 const failing = (code: SealbusErrorCode): Partial<Opener> => ({ open: () => Promise.reject(new SealbusError(code, 'why')) })
+/** As kafkajs rejects: the broker's answer, wrapped. */
+const tooLarge = Object.assign(new Error('wrapped'), { retriable: false, cause: Object.assign(new Error('too large'), { code: 10 }) })
 const never: Partial<Opener> = { open: () => new Promise(() => {}) }
 
 describe('park', () => {
@@ -100,10 +102,38 @@ describe('park', () => {
     const send = vi.spyOn(producer, 'send').mockRejectedValueOnce(Object.assign(new TypeError('raw'), { retriable: false }))
     const open = opening({})
     expect(await open(place, bad, turn)).toBe('halted')
-    expect(holds.list()).toMatchObject([{ offset: '5', state: 'holding' }])
+    expect(holds.list()).toMatchObject([{ offset: '5', state: 'holding', waitingFor: 'parking place' }])
     await expect.poll(() => holds.isPaused(place)).toBe(false)
     expect(await open(place, bad, turn)).toBe('passed')
     expect([send.mock.calls.length, parked.length]).toEqual([2, 1])
+  })
+
+  it.each<[string, () => Promise<never>]>([
+    ['at once', () => Promise.reject(tooLarge)],
+    ['late', async () => {
+      await new Promise((resolve) => void setTimeout(resolve, 300))
+      throw tooLarge
+    }],
+  ])('a copy that the broker will never take, as it says %s, stops the partition instead of being tried for ever', async (_title, send) => {
+    const sent = vi.spyOn(producer, 'send').mockImplementation(send)
+    const open = opening({})
+    await open(place, bad, turn)
+    await expect.poll(() => holds.isPaused(place) && holds.list()[0]?.state === 'holding').toBe(false)
+    expect(await open(place, bad, turn)).toBe('halted')
+    expect(holds.list()).toMatchObject([{ offset: '5', state: 'stopped', code: 'ERR_SEALBUS_TOO_LARGE' }])
+    expect([sent.mock.calls.length, parked]).toEqual([1, []])
+    expect(stopped.map(({ error }) => error.message)[0]).toContain('ERR_SEALBUS_MALFORMED')
+    // Whoever seeks to it again has made room, perhaps.
+    parking.forget(place)
+    await open(place, bad, turn)
+    expect(sent).toHaveBeenCalledTimes(2)
+  })
+
+  it('a producer that takes no `acks` per call is given none', async () => {
+    const sent: object[] = []
+    const other = { send: async (given: object) => void sent.push(given), sendBatch: () => expect.fail('one message') }
+    await createParking({ topic: 'parked', producer: other }, 'billing').park(place, bad, 'ERR_SEALBUS_MALFORMED')
+    expect(sent).toEqual([{ topic: 'parked', messages: [expect.objectContaining({ value: bad.value })] }])
   })
 
   it('a consumer that reads its own parking place stops there, instead of parking for ever', async () => {
@@ -138,15 +168,23 @@ describe('hold and stop', () => {
     ['a source that does not answer', never, {}],
   ])('%s, found when the place was moved already, halts nothing', async (_title, opener, options) => {
     turn.over = true
-    expect(await opening(opener, options)(place, bad, turn)).toBe('halted')
+    expect(await opening(opener, options)(place, bad, turn)).toBe('ended')
     expect([holds.list(), stopped, parked]).toEqual([[], [], []])
   })
 
   it.each([null, Buffer.from('plain')])('the hold of a message that is gone from the log ends with the next one, whatever it is', async (value) => {
-    holds.hold(place, '4', 'ERR_SEALBUS_KEY_UNAVAILABLE', 10)
+    holds.hold(place, '4', { code: 'ERR_SEALBUS_KEY_UNAVAILABLE', waitingFor: 'key', retryInMs: 10 })
     const accepting: Partial<Opener> = { isPlain: () => true }
     expect(await opening(accepting)(place, record(6, value), turn)).toEqual({ message: record(6, value) })
     expect(holds.list()).toEqual([])
+  })
+
+  it('without `onStopped`, a stop beside a parking place is a warning of the process: it is never silent', async () => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const settler = createSettler({ holds, dispositions: {}, parking, onStopped: undefined })
+    expect(await settler.settle(place, bad, new SealbusError('ERR_SEALBUS_KEY_FORBIDDEN', 'why'), turn)).toBe('halted')
+    expect(warned.mock.calls).toEqual([['message 5 stopped partition 0 of topic "orders": why', { type: 'SealbusWarning', code: 'ERR_SEALBUS_KEY_FORBIDDEN' }]])
+    warned.mockRestore()
   })
 
   it("what the opener throws natively becomes a typed error, without the native one's text or cause", async () => {

@@ -43,6 +43,7 @@ export class FakeProducer {
   readonly sent: TopicRecords[] = []
   readonly calls: string[] = []
   readonly transactions: FakeProducer[] = []
+  readonly events = {}
   send(record?: TopicRecords): Promise<unknown> {
     this.calls.push('send')
     if (record) this.sent.push(record)
