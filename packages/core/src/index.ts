@@ -3,7 +3,7 @@ export { createSealer, type SealedMessage, type Sealer, type SealerOptions, type
 export { createOpener, type OpenedMessage, type Opener, type OpenerOptions, type OpenOptions } from './open.ts'
 export { opened, type Opened } from './opened.ts'
 export { createJwksDirectory, type JwksDirectory, type JwksDirectoryOptions } from './jwks/directory.ts'
-export { createJwksHandler, type JwksHandlerOptions } from './jwks/handler.ts'
+export { createJwksHandler, type JwksHandler, type JwksHandlerOptions } from './jwks/handler.ts'
 export { createStaticDirectory } from './static-directory.ts'
 export { type IdentitySource, loadIdentities } from './identities.ts'
 export type { RecipientDirectory, RecipientKey } from './recipient.ts'
