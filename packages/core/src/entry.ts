@@ -1,11 +1,11 @@
-import { abortable } from './abortable.ts'
 import { type ContentEncryptionRow, curve, encryptedKeySize } from './algorithms.ts'
 import { decodeBase64url } from './base64url.ts'
-import { ageMs, type Clock, instant, type Instant } from './clock.ts'
+import type { Clock } from './clock.ts'
 import { unwrapDigest } from './content-key-cache.ts'
 import { type Entry, type Envelope, headerParameter } from './envelope.ts'
 import { SealbusError } from './errors.ts'
 import type { Identity, IdentityStore, Tombstone, UnwrapRequest } from './identity.ts'
+import { identitiesUnavailable, identityRefresh } from './identity-refresh.ts'
 import type { Json } from './json.ts'
 import { LIMITS } from './limits.ts'
 import { malformed, refused } from './malformed.ts'
@@ -33,9 +33,7 @@ export interface EntryFinder {
 
 /** @param permitted key management algorithms: the table's, or fewer */
 export function createEntryFinder(name: string, identities: IdentityStore, permitted: ReadonlySet<unknown>, clock: Clock): EntryFinder {
-  let refreshed: Instant | undefined
-  let refreshing: Promise<void> | undefined
-  let failing = false
+  const refresh = identityRefresh(identities, clock)
 
   /** What was found for entries that come again, with every message of a content key: see `KnownForm`. */
   const known = new WeakMap<readonly Entry[], { identities: readonly (Identity | Tombstone | undefined)[]; candidates: readonly Candidate[] }>()
@@ -44,7 +42,7 @@ export function createEntryFinder(name: string, identities: IdentityStore, permi
       return kid === undefined ? undefined : identities.find(kid)
     } catch {
       // The store may be the application's own, and what it throws may hold anything.
-      throw unavailable()
+      throw identitiesUnavailable()
     }
   }
 
@@ -52,7 +50,7 @@ export function createEntryFinder(name: string, identities: IdentityStore, permi
     try {
       return identities.list()
     } catch {
-      throw unavailable()
+      throw identitiesUnavailable()
     }
   }
 
@@ -105,23 +103,6 @@ export function createEntryFinder(name: string, identities: IdentityStore, permi
       ? new SealbusError('ERR_SEALBUS_KEY_MISSING', `the message names ${quote(name)} as a recipient, but the key it was sealed for is not among the identities`)
       : new SealbusError('ERR_SEALBUS_NOT_A_RECIPIENT', `the message is not sealed for ${quote(name)}`)
 
-  /** Async, so that a source that throws at once, or gives no promise, is like any other. */
-  const readAgain = async (): Promise<void> => identities.refresh?.()
-
-  /** Reads the identities again, where that is due; whether it failed the last time. What is here stays in force. */
-  const refresh = async (signal: AbortSignal | undefined): Promise<void> => {
-    if (!identities.refresh || (!refreshing && refreshed && ageMs(clock, refreshed) < LIMITS.identityRefreshMs)) return
-    refreshing ??= abortable(readAgain(), AbortSignal.timeout(LIMITS.identityRefreshTimeoutMs), unavailable).then(
-      () => void (failing = false),
-      // The source's error may hold anything: only the fact is kept.
-      () => void (failing = true),
-    ).finally(() => {
-      refreshed = instant(clock)
-      refreshing = undefined
-    })
-    await (signal ? abortable(refreshing, signal, unavailable) : refreshing)
-  }
-
   return {
     find,
     async findAfterRefresh(envelope, signal): Promise<readonly Candidate[]> {
@@ -130,21 +111,19 @@ export function createEntryFinder(name: string, identities: IdentityStore, permi
       } catch (error) {
         if (!(error instanceof SealbusError) || !UNKNOWN_KEY.has(error.code)) throw error
       }
-      await refresh(signal)
+      await refresh.run(signal)
       try {
         return find(envelope)
       } catch (error) {
         // A source that cannot be read is an outage: the key may well be in there.
-        if (failing && error instanceof SealbusError && error.code === 'ERR_SEALBUS_KEY_MISSING') {
-          throw unavailable()
+        if (refresh.failing && error instanceof SealbusError && error.code === 'ERR_SEALBUS_KEY_MISSING') {
+          throw identitiesUnavailable()
         }
         throw error
       }
     },
   }
 }
-
-const unavailable = (): SealbusError => new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', 'the identities cannot be read now')
 
 const UNKNOWN_KEY: ReadonlySet<string> = new Set(['ERR_SEALBUS_KEY_MISSING', 'ERR_SEALBUS_NOT_A_RECIPIENT'])
 

@@ -1,162 +1,168 @@
-import { createPrivateKey, type KeyObject, randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import type { JWK } from 'jose'
-import { contentEncryption, DEFAULT_ENC } from './algorithms.ts'
-import { SealbusError } from './errors.ts'
-import type { Identity, IdentityState, IdentityStore, Tombstone } from './identity.ts'
-import { parseJson } from './json.ts'
-import { checkPublicKey, PRIVATE_MEMBERS } from './jwks/public-key.ts'
-import { thumbprint } from './jwks/thumbprint.ts'
-import { unwrapLocal, wrapKey } from './wrap.ts'
+import { hash } from 'node:crypto'
+import { checkNames, one } from './bounds.ts'
+import { callOut } from './call-out.ts'
+import { isSealbusError, SealbusError } from './errors.ts'
+import type { IdentityState, IdentityStore } from './identity.ts'
+import { type IdentitySet, identitySet, invalid, reusing } from './identity-set.ts'
+import { entriesOf, type IdentitySource, keysOf, readSource, type SourceContent } from './identity-source.ts'
+import { LIMITS } from './limits.ts'
 
-/** Where a private JWK Set is: a file's path, the set itself, or the name of an environment variable that holds it. */
-export type IdentitySource = string | { readonly keys: readonly JWK[] } | { readonly env: string }
+export type { IdentitySource } from './identity-source.ts'
+
+export interface LoadIdentitiesOptions {
+  /**
+   * How often a file is looked at for changes, in milliseconds. Default 1,000; 100 to 3,600,000. `false`: it is read again
+   * only for a kid that is unknown, and by `refresh()`; a revocation in it then waits for one of these.
+   */
+  readonly reloadMs?: number | false
+  /**
+   * What to do about a file that its group or others can read: `warn` once by a process warning, `refuse` it, or `allow` it.
+   * Default `warn`, because mounted secrets often are. Not looked at on Windows.
+   */
+  readonly readableByOthers?: 'warn' | 'refuse' | 'allow'
+  /** Told after keys have come, gone, or changed their state. */
+  readonly onChange?: (changes: readonly IdentityChange[]) => void
+  /**
+   * Told when the source can no longer be read, once for each reason in a row; what was read before stays in force. By
+   * default it is a process warning.
+   */
+  readonly onFailure?: (error: SealbusError) => void
+}
+
+/** One key that came (`from` is undefined), went (`to` is undefined), or changed its state. */
+export interface IdentityChange {
+  readonly kid: string
+  readonly from: IdentityState | 'destroyed' | undefined
+  readonly to: IdentityState | 'destroyed' | undefined
+}
+
+export interface IdentitiesHealth {
+  /** When the source was last read, and found good. What it held then is in force. */
+  readonly readAt: Date
+  /** Why it cannot be read now, and since when; undefined while it can. */
+  readonly failure: { readonly error: SealbusError; readonly since: Date } | undefined
+}
+
+/** Private keys in this process. */
+export interface LoadedIdentities extends IdentityStore {
+  /** Reads the source again now. @throws ERR_SEALBUS_INVALID_KEY, ERR_SEALBUS_KEY_UNAVAILABLE; what was read before then stays in force */
+  refresh(): Promise<void>
+  health(): IdentitiesHealth
+  /** Stops looking for changes; the keys stay. Idempotent. */
+  close(): void
+  [Symbol.dispose](): void
+}
+
+const OPTIONS: Record<keyof LoadIdentitiesOptions, true> = { reloadMs: true, readableByOthers: true, onChange: true, onFailure: true }
+const READABLE_BY_OTHERS = ['warn', 'refuse', 'allow']
 
 /**
  * Loads a service's private keys from a JWK Set. Besides the JWK's own members an entry may have a `state` (`pending`,
  * `active`, `retiring`, `archived`, `revoked`; default `active`); a destroyed key is
- * `{ kid, state: 'destroyed', destroyed_at, reason? }`. Each key wraps and unwraps once at load.
+ * `{ kid, state: 'destroyed', destroyed_at, thumbprint?, reason? }`. Each key wraps and unwraps once at load.
  *
- * @throws ERR_SEALBUS_INVALID_KEY, ERR_SEALBUS_KEY_UNAVAILABLE when the file or variable cannot be read
+ * A file is followed: replaced by a rename, through a link (as Kubernetes mounts secrets), or written in place. One that is
+ * missing, broken or half written changes nothing and is told of. The timer does not keep the process alive.
+ *
+ * @throws ERR_SEALBUS_INVALID_KEY, ERR_SEALBUS_KEY_UNAVAILABLE when the file or variable cannot be read, ERR_SEALBUS_INVALID_OPTION
  */
-export async function loadIdentities(source: IdentitySource): Promise<IdentityStore> {
-  let index = indexOf(await read(source))
-  return {
-    find: (kid) => index.byName.get(kid),
-    list: () => index.identities,
-    async refresh(): Promise<void> {
-      const next = indexOf(await read(source))
-      index = reusing(index, next)
-    },
+export async function loadIdentities(source: IdentitySource, options: LoadIdentitiesOptions = {}): Promise<LoadedIdentities> {
+  checkNames('loading identities', OPTIONS, options)
+  const { onChange, onFailure = warnOf, readableByOthers = 'warn' } = options
+  if (!READABLE_BY_OTHERS.includes(readableByOthers)) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `\`readableByOthers\` is one of ${READABLE_BY_OTHERS.join(', ')}`)
+  const reloadMs = options.reloadMs === false ? undefined : one('reloadMs', LIMITS.identityReloadMs, options.reloadMs)
+
+  let current: { readonly set: IdentitySet; readonly digest: string | undefined; readonly readAt: Date }
+  let failure: IdentitiesHealth['failure']
+  let warned = false
+  let file = false
+
+  const checkMode = ({ mode }: { readonly mode: number }): void => {
+    const shared = mode & 0o077
+    if (shared === 0 || readableByOthers === 'allow' || process.platform === 'win32') return
+    const reason = `its group or others have access to the file (mode ${(mode & 0o777).toString(8)}, not 600)`
+    if (readableByOthers === 'refuse') throw invalid(reason)
+    if (!warned) process.emitWarning(`identities: ${reason}`, { type: WARNING, code: 'SEALBUS_IDENTITIES_READABLE' })
+    warned = true
   }
-}
 
-interface Index {
-  readonly identities: readonly Identity[]
-  readonly byName: ReadonlyMap<string, Identity | Tombstone>
-}
-
-async function read(source: IdentitySource): Promise<readonly unknown[]> {
-  const document = typeof source === 'object' && 'keys' in source ? source : parseJson(await readText(source))
-  const keys: unknown = typeof document === 'object' && document !== null ? Reflect.get(document, 'keys') : undefined
-  if (!Array.isArray(keys)) throw invalid('it is no JWK Set: there is no `keys` array')
-  return keys
-}
-
-async function readText(source: string | { readonly env: string }): Promise<string> {
-  if (typeof source === 'object') {
-    const text = process.env[source.env]
-    if (text === undefined) throw new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', `the environment variable ${shown(source.env, VARIABLE_NAME)} is not set`)
-    return text
+  /** What the source holds now; undefined when that is what is in force. */
+  const read = async (): Promise<{ set: IdentitySet; digest: string | undefined } | undefined> => {
+    if (typeof source === 'object' && 'keys' in source) return { set: identitySet(keysOf(source)), digest: undefined }
+    const content = await readSource(source)
+    try {
+      return readContent(content)
+    } finally {
+      content.bytes.fill(0)
+    }
   }
-  try {
-    return await readFile(source, 'utf8')
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
-    throw new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', `the identities cannot be read from ${shown(source, FILE_NAME)} (${code})`)
+
+  const readContent = ({ bytes, file: found }: SourceContent): { set: IdentitySet; digest: string } | undefined => {
+    file = found !== undefined
+    if (found) checkMode(found)
+    const digest = hash('sha256', bytes, 'base64url')
+    return current?.digest === digest ? undefined : { set: identitySet(entriesOf(bytes)), digest }
   }
-}
 
-/** A caller may pass the keys themselves where a path or a variable's name belongs: only what cannot be keys is quoted. */
-const FILE_NAME = /^[^{}"\r\n]+\.(json|jwks|jwk)$/i
-const VARIABLE_NAME = /^[A-Z][A-Z0-9_]*$/
-
-function shown(name: string, shape: RegExp): string {
-  return shape.test(name) ? name : '(not shown, because it may hold keys)'
-}
-
-function indexOf(entries: readonly unknown[]): Index {
-  const identities: Identity[] = []
-  const byName = new Map<string, Identity | Tombstone>()
-  const add = (name: string, each: Identity | Tombstone): void => {
-    if (byName.has(name) && byName.get(name) !== each) throw invalid(`two keys have the kid or thumbprint ${JSON.stringify(name)}`)
-    byName.set(name, each)
+  const readAgain = async (): Promise<void> => {
+    try {
+      const next = await read()
+      const before = current.set
+      const set = next ? reusing(before, next.set) : before
+      current = { set, digest: next ? next.digest : current.digest, readAt: new Date() }
+      failure = undefined
+      const changes = next && onChange ? changesBetween(before, set) : []
+      if (changes.length > 0) callOut(() => onChange?.(changes))
+    } catch (error) {
+      const typed = isSealbusError(error) ? (error as SealbusError) : invalid('they cannot be read')
+      const repeated = failure?.error.message === typed.message
+      failure = { error: typed, since: failure?.since ?? new Date() }
+      if (!repeated) callOut(() => onFailure(typed))
+      throw typed
+    }
   }
-  for (const [position, entry] of entries.entries()) {
-    const each = toIdentity(entry, position)
-    add(each.kid, each)
-    if ('destroyed' in each) continue
-    add(each.thumbprint, each)
-    identities.push(each)
+
+  /** One after the other, so that what was read earlier never comes last. */
+  let reading: Promise<void> = Promise.resolve()
+  const refresh = (): Promise<void> => {
+    reading = reading.then(readAgain, readAgain)
+    return reading
   }
-  return { identities, byName }
-}
 
-/** What a private key may be for (RFC 7517 §4.3); peers write the public half's operations too. */
-const UNWRAPPING = new Set<unknown>(['unwrapKey', 'wrapKey', 'deriveKey', 'deriveBits', 'decrypt', 'encrypt'])
+  const first = await read()
+  current = { set: first?.set ?? identitySet([]), digest: first?.digest, readAt: new Date() }
 
-/** Why an entry is for something else: its public half would be published for encryption. */
-function foreignUse({ use, key_ops: operations }: { use?: unknown; key_ops?: unknown }): string | undefined {
-  if (use !== undefined && use !== 'enc') return 'its use is not enc'
-  if (operations === undefined || (Array.isArray(operations) && operations.some((operation) => UNWRAPPING.has(operation)))) return undefined
-  return 'its key_ops do not permit unwrapping a key'
-}
-
-const STATES = new Set<unknown>(['pending', 'active', 'retiring', 'archived', 'revoked'] satisfies IdentityState[])
-
-function toIdentity(entry: unknown, position: number): Identity | Tombstone {
-  if (typeof entry !== 'object' || entry === null) throw invalid(`key ${position} is not an object`)
-  const jwk = entry as JWK & { state?: unknown; destroyed_at?: unknown; reason?: unknown }
-  const { kid: given, state = 'active' } = jwk
-  if (given !== undefined && (typeof given !== 'string' || given === '')) throw invalid(`key ${position} has a kid that is no string`)
-  const name = given === undefined ? `key ${position}` : `key ${JSON.stringify(given.slice(0, 80))}`
-  if (state === 'destroyed') return toTombstone(jwk, name)
-  if (!STATES.has(state)) throw invalid(`${name} has an unknown state`)
-  const foreign = foreignUse(jwk)
-  if (foreign !== undefined) throw invalid(`${name}: ${foreign}`)
-  const privateKey = importPrivate(jwk, name)
-  const checked = checkPublicKey(Object.fromEntries(Object.entries(jwk).filter(([member]) => !(PRIVATE_MEMBERS as readonly string[]).includes(member))))
-  if ('reason' in checked) throw invalid(`${name}: ${checked.reason}`)
-  const print = thumbprint(checked.jwk)
-  const kid = given ?? print
-  const identity: Identity = {
-    kid,
-    thumbprint: print,
-    alg: checked.alg,
-    publicJwk: Object.freeze({ ...checked.jwk, kid, alg: checked.alg, use: 'enc' }),
-    state: state as IdentityState,
-    unwrap: (request) => unwrapLocal(privateKey, request),
+  let timer: NodeJS.Timeout | undefined
+  const lookLater = (): void => {
+    // A failure is in `health()`, and has been told of.
+    const look = (): void => void refresh().catch(() => {}).finally(() => timer && lookLater())
+    timer = setTimeout(look, reloadMs).unref()
   }
-  proveWhole(identity, checked.publicKey, name)
-  return Object.freeze(identity)
-}
+  // A pipe cannot be read again, and a variable does not change.
+  if (file && reloadMs !== undefined) lookLater()
 
-function toTombstone({ kid, destroyed_at: at, reason }: { kid?: string; destroyed_at?: unknown; reason?: unknown }, name: string): Tombstone {
-  const date = typeof at === 'string' ? new Date(at) : undefined
-  if (kid === undefined || !date || Number.isNaN(date.getTime())) throw invalid(`${name} is destroyed, and needs a kid and a \`destroyed_at\` time`)
-  return Object.freeze({ kid, destroyed: { at: date, ...(typeof reason === 'string' && { reason }) } })
-}
-
-function importPrivate(jwk: JWK, name: string): KeyObject {
-  try {
-    return createPrivateKey({ key: jwk, format: 'jwk' })
-  } catch {
-    // OpenSSL's error may quote its input.
-    throw invalid(`${name} is no valid private key`)
-  }
-}
-
-/** Wraps for the public half and unwraps with the private one: Node accepts an EC key whose x and y do not match its d. */
-function proveWhole(identity: Identity, publicKey: KeyObject, name: string): void {
-  const { kid, thumbprint: print, alg } = identity
-  const row = contentEncryption(DEFAULT_ENC)
-  const contentKey = randomBytes(row?.keySize ?? 32)
-  const { epk, encryptedKey } = wrapKey({ kid, thumbprint: print, alg, publicKey }, contentKey)
-  const unwrapped = identity.unwrap({ kid, alg, enc: DEFAULT_ENC, encryptedKey, ...(epk && { epk }) })
-  if (!Buffer.isBuffer(unwrapped) || !unwrapped.equals(contentKey)) throw invalid(`${name}: its private and public members do not belong together`)
-}
-
-/** Keeps the object of an identity that did not change: cached content keys go by it. */
-function reusing(current: Index, next: Index): Index {
-  const kept = (each: Identity | Tombstone): Identity | Tombstone => {
-    const known = current.byName.get(each.kid)
-    const same = known && 'thumbprint' in known && 'thumbprint' in each && known.thumbprint === each.thumbprint && known.kid === each.kid && known.state === each.state
-    return same ? known : each
+  const close = (): void => {
+    clearTimeout(timer)
+    timer = undefined
   }
   return {
-    identities: next.identities.map((each) => kept(each)).filter((each) => 'unwrap' in each),
-    byName: new Map([...next.byName].map(([name, each]) => [name, kept(each)])),
+    find: (kid) => current.set.byName.get(kid),
+    list: () => current.set.identities,
+    refresh,
+    health: () => ({ readAt: current.readAt, failure }),
+    close,
+    [Symbol.dispose]: close,
   }
 }
 
-const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_KEY', `identities: ${reason}`)
+function changesBetween(before: IdentitySet, after: IdentitySet): readonly IdentityChange[] {
+  const states = ({ byName }: IdentitySet): Map<string, IdentityChange['to']> => new Map([...byName.values()].map((each) => [each.kid, 'destroyed' in each ? 'destroyed' : each.state]))
+  const [from, to] = [states(before), states(after)]
+  return [...new Set([...from.keys(), ...to.keys()])].map((kid) => ({ kid, from: from.get(kid), to: to.get(kid) })).filter((change) => change.from !== change.to)
+}
+
+const WARNING = 'SealbusWarning'
+
+function warnOf(error: SealbusError): void {
+  process.emitWarning(error.message, { type: WARNING, code: error.code })
+}

@@ -43,6 +43,8 @@ export interface Identity {
 /** A key that is gone for good: messages sealed for it can never be opened here. */
 export interface Tombstone {
   readonly kid: string
+  /** RFC 7638 SHA-256 thumbprint of the public half, where it was kept: sealers name a key by it when two recipients' kids collide. */
+  readonly thumbprint?: string
   readonly destroyed: { readonly at: Date; readonly reason?: string }
 }
 

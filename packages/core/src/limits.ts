@@ -61,6 +61,10 @@ export const LIMITS = {
     budgetWindowMs: 1_800_000,
     unavailableMs: { default: 604_800_000, least: 1, most: 604_800_000 },
   },
+  /** A private JWK Set, bytes: 100 RSA keys of 4,096 bits are 350,000. */
+  identityFileBytes: 1_048_576,
+  /** How often a file of identities is looked at: reading a few kilobytes costs nothing, and a revocation should not wait. */
+  identityReloadMs: { default: 1_000, least: 100, most: 3_600_000 },
   /** A refresh of the identities for an unknown kid, at most this often; and what has not ended by then has failed, as for `unwrap`. */
   identityRefreshMs: 30_000,
   identityRefreshTimeoutMs: 5_000,

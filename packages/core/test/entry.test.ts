@@ -122,6 +122,17 @@ describe('reading the identities again', () => {
     expect(store.refresh).toHaveBeenCalledTimes(2)
   })
 
+  it('happens once for all openers over one store, who also share its outcome', async () => {
+    const { store, finder, clock } = setup()
+    store.refresh.mockRejectedValueOnce(new Error('down'))
+    const others = [1, 2].map(() => createEntryFinder('billing', store, new Set(KEY_MANAGEMENT_ALGORITHMS), { monotonic: () => clock.at, wall: () => 0 }))
+    for (const each of [finder, ...others]) expect(await rejectionOf(each.findAfterRefresh(unknown()))).toBe('ERR_SEALBUS_KEY_UNAVAILABLE')
+    expect(store.refresh).toHaveBeenCalledTimes(1)
+    clock.at = 30_000
+    for (const each of others) expect(await rejectionOf(each.findAfterRefresh(unknown()))).toBe('ERR_SEALBUS_KEY_MISSING')
+    expect(store.refresh).toHaveBeenCalledTimes(2)
+  })
+
   it('is an outage for as long as it fails, and a missing key once it succeeds', async () => {
     const { finder, store, clock } = setup()
     store.refresh.mockRejectedValueOnce(new Error('down'))

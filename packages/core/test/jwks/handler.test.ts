@@ -170,10 +170,10 @@ async function listenFastify(handler: JwksHandler): Promise<string> {
 }
 
 /** What a server of Fetch API requests does: Hono, Bun, Deno, and the like. */
-async function listenRequest({ fetch: answer }: JwksHandler): Promise<string> {
+async function listenRequest(handler: JwksHandler): Promise<string> {
   return listen((request, response) => {
     const headers = new Headers(Object.entries(request.headers).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value] as [string, string]] : [])))
-    const given = answer(new Request(`http://127.0.0.1${request.url ?? '/'}`, { method: request.method ?? 'GET', headers }))
+    const given = handler.fetch(new Request(`http://127.0.0.1${request.url ?? '/'}`, { method: request.method ?? 'GET', headers }))
     response.writeHead(given.status, Object.fromEntries(given.headers))
     given.text().then((text) => response.end(text), () => response.destroy())
   })
