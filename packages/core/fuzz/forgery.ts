@@ -36,7 +36,7 @@ export function authenticate({ enc, raw }: KnownContentKey, aad: string, plainte
   const row = contentEncryption(enc)
   if (!row) throw new TypeError(`no ${enc}`)
   const iv = randomBytes(row.ivSize)
-  const { ciphertext, tag } = row.cipher === 'aes-256-cbc' ? encryptCbcHmac(raw, iv, aad, plaintext) : encryptContent(row, createSecretKey(raw), iv, aad, plaintext)
+  const { ciphertext, tag } = row.cipher === 'aes-256-cbc' ? encryptCbcHmac(raw, iv, aad, plaintext) : encryptContent(row, createSecretKey(raw), iv, Buffer.from(aad), plaintext)
   return { iv: iv.toString('base64url'), ciphertext: ciphertext.toString('base64url'), tag: tag.toString('base64url') }
 }
 

@@ -8,20 +8,18 @@ export type ContentEncryption = 'A128GCM' | 'A256GCM' | 'A256CBC-HS512'
 export const KEY_MANAGEMENT_ALGORITHMS: readonly KeyManagementAlgorithm[] = ['ECDH-ES+A256KW', 'RSA-OAEP-256']
 export const CONTENT_ENCRYPTIONS: readonly ContentEncryption[] = ['A256GCM', 'A128GCM', 'A256CBC-HS512']
 
-/** A key shape that an algorithm may be used with. Curve names are JOSE's; `curve` is OpenSSL's. */
+/** A key shape that an algorithm may be used with. Curve names are JOSE's. */
 export interface CurveRow {
   readonly kty: 'EC' | 'OKP'
   readonly crv: 'P-256' | 'P-384' | 'P-521' | 'X25519'
-  /** OpenSSL's name, for `createECDH`; absent for X25519, which has no ECDH object. */
-  readonly curve?: string
   /** Bytes of a coordinate. */
   readonly size: number
 }
 
 export const CURVES: readonly CurveRow[] = [
-  { kty: 'EC', crv: 'P-256', curve: 'prime256v1', size: 32 },
-  { kty: 'EC', crv: 'P-384', curve: 'secp384r1', size: 48 },
-  { kty: 'EC', crv: 'P-521', curve: 'secp521r1', size: 66 },
+  { kty: 'EC', crv: 'P-256', size: 32 },
+  { kty: 'EC', crv: 'P-384', size: 48 },
+  { kty: 'EC', crv: 'P-521', size: 66 },
   { kty: 'OKP', crv: 'X25519', size: 32 },
 ]
 

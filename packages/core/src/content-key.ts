@@ -93,17 +93,20 @@ export function createContentKeys({ row, bounds, perMessage, serialization, cloc
   }
 }
 
-/** Scopes of key lists already seen: the sealer hands over the same list for as long as no key changes. */
-const scopes = new WeakMap<readonly RecipientKey[], string>()
+/**
+ * Scopes by key list and channel: the sealer hands over the same list for as long as no key changes. The same string each
+ * time, because hashing a new one with ten thumbprints in it costs a tenth of sealing.
+ */
+const scopes = new WeakMap<readonly RecipientKey[], Map<string, string>>()
 
 function scopeOf(channel: string, keys: readonly RecipientKey[]): string {
-  let thumbprints = scopes.get(keys)
-  if (thumbprints === undefined) {
-    // The kid is part of the wire form, so a key that comes back under another kid is another session.
-    thumbprints = JSON.stringify(keys.map((key) => [key.thumbprint, key.kid]).toSorted((a, b) => String(a).localeCompare(String(b))))
-    scopes.set(keys, thumbprints)
-  }
-  return `${channel}\n${thumbprints}`
+  const known = scopes.get(keys)?.get(channel)
+  if (known !== undefined) return known
+  // The kid is part of the wire form, so a key that comes back under another kid is another session.
+  const thumbprints = JSON.stringify(keys.map((key) => [key.thumbprint, key.kid]).toSorted((a, b) => String(a).localeCompare(String(b))))
+  const scope = `${channel}\n${thumbprints}`
+  scopes.set(keys, (scopes.get(keys) ?? new Map<string, string>()).set(channel, scope))
+  return scope
 }
 
 /** An application's own directory may hand over any key; what OpenSSL says of it is not shown. */

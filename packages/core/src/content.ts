@@ -2,10 +2,10 @@ import { createCipheriv, createDecipheriv, createHmac, createSecretKey, type Key
 import type { ContentEncryptionRow } from './algorithms.ts'
 
 /** Encrypts content with an AEAD of the table that seals (GCM). The IV must never have been used with this key. */
-export function encryptContent(row: ContentEncryptionRow, key: KeyObject, iv: Buffer, aad: string, plaintext: Uint8Array): { ciphertext: Buffer; tag: Buffer } {
+export function encryptContent(row: ContentEncryptionRow, key: KeyObject, iv: Buffer, aad: Buffer, plaintext: Uint8Array): { ciphertext: Buffer; tag: Buffer } {
   if (row.cipher === 'aes-256-cbc') throw new TypeError(`${row.enc} is for opening only`)
   const cipher = createCipheriv(row.cipher, key, iv, { authTagLength: row.tagSize })
-  cipher.setAAD(Buffer.from(aad, 'latin1'))
+  cipher.setAAD(aad)
   // GCM is a stream mode: final() adds nothing.
   const ciphertext = cipher.update(plaintext)
   cipher.final()

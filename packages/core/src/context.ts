@@ -33,7 +33,7 @@ const LATEST_DATE_SECONDS = 8.64e12
 /** The JSON text of `msg`, without white space. */
 export function encodeContext({ id, iat, channel, to, key, contentEncoding, inReplyTo, realm, compression, headers }: Context): string {
   // What every message has is put together by hand: JSON.stringify() of the whole takes as long as a quarter of sealing.
-  let json = `{"v":${VERSION},"id":${JSON.stringify(id)},"iat":${iat},"ch":${JSON.stringify(channel)},"to":${JSON.stringify(to)}`
+  let json = `{"v":${VERSION},"id":${JSON.stringify(id)},"iat":${iat},"ch":${JSON.stringify(channel)},"to":${namesJson(to)}`
   if (key !== undefined) json += `,"key":${JSON.stringify(key)}`
   if (contentEncoding !== undefined) json += `,"ce":${JSON.stringify(contentEncoding)}`
   if (inReplyTo !== undefined) json += `,"re":${JSON.stringify(inReplyTo)}`
@@ -41,6 +41,17 @@ export function encodeContext({ id, iat, channel, to, key, contentEncoding, inRe
   if (compression !== undefined) json += `,"z":${JSON.stringify(compression)}`
   if (headers !== undefined) json += `,"hdr":${JSON.stringify(headers)}`
   return `${json}}`
+}
+
+/** JSON of lists of recipients that are frozen, as a channel's own is: of ten names, it takes longer than the rest of the context. */
+const namesJsons = new WeakMap<readonly string[], string>()
+
+function namesJson(names: readonly string[]): string {
+  const known = namesJsons.get(names)
+  if (known !== undefined) return known
+  const json = JSON.stringify(names)
+  if (Object.isFrozen(names)) namesJsons.set(names, json)
+  return json
 }
 
 /**

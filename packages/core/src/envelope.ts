@@ -54,11 +54,18 @@ export function headerParameter({ shared, own }: Pick<Entry, 'shared' | 'own'>, 
 /** What all envelopes of one content key share, encoded once. */
 export interface EnvelopeForm {
   readonly contentType: string
-  /** Start of the protected header's JSON, without a closing brace. */
-  readonly header: string
-  /** Between the protected header and the IV; one character per byte. */
-  readonly afterProtected: string
-  readonly compact: boolean
+  /** The first bytes, up to where `protected` becomes the message's own: whole groups of base64url. */
+  readonly start: Buffer
+  /** How many of them are before `protected`. */
+  readonly aadStart: number
+  /** The header's last one or two characters, which are no whole group; without a closing brace. */
+  readonly headerRest: string
+  readonly headerBytes: number
+  /** Between the protected header and the IV. */
+  readonly afterProtected: Buffer
+  readonly beforeCiphertext: string
+  readonly beforeTag: string
+  readonly end: string
 }
 
 export function envelopeForm(enc: string, commitment: Buffer, wrapped: readonly WrappedKey[], serialization: Serialization): EnvelopeForm {
@@ -66,14 +73,18 @@ export function envelopeForm(enc: string, commitment: Buffer, wrapped: readonly 
   if (!first || (serialization === 'compact' && wrapped.length > 1)) throw new TypeError('compact is for one recipient')
   const sole = wrapped.length === 1
   const sharedAlg = wrapped.every((each) => each.alg === first.alg) ? first.alg : undefined
-  const header = JSON.stringify({
-    typ: TYPE,
-    alg: sharedAlg,
-    enc,
-    kid: sole ? first.kid : undefined,
-    epk: sole ? first.epk : undefined,
-    kc: commitment.toString('base64url'),
-  }).slice(0, -1)
+  // `kc` is last, and ASCII: what is left of the header's bytes can be put before the message's own part as text.
+  const header = Buffer.from(
+    JSON.stringify({
+      typ: TYPE,
+      alg: sharedAlg,
+      enc,
+      kid: sole ? first.kid : undefined,
+      epk: sole ? first.epk : undefined,
+      kc: commitment.toString('base64url'),
+    }).slice(0, -1),
+  )
+  const whole = header.length - (header.length % 3)
   const encryptedKey = first.encryptedKey.toString('base64url')
   const entries = sole
     ? [{ encrypted_key: encryptedKey }]
@@ -81,35 +92,52 @@ export function envelopeForm(enc: string, commitment: Buffer, wrapped: readonly 
         header: { alg: sharedAlg === undefined ? alg : undefined, kid, epk },
         encrypted_key: key.toString('base64url'),
       }))
+  const compact = serialization === 'compact'
+  const beforeProtected = compact ? '' : BEFORE_PROTECTED
   return {
     contentType: CONTENT_TYPES[serialization],
-    header,
-    afterProtected: serialization === 'compact' ? `.${encryptedKey}.` : bytesAsText(`${BEFORE_ENTRIES}${JSON.stringify(entries)}${BEFORE_IV}`),
-    compact: serialization === 'compact',
+    start: Buffer.from(`${beforeProtected}${header.toString('base64url', 0, whole)}`),
+    aadStart: beforeProtected.length,
+    headerRest: header.toString('latin1', whole),
+    headerBytes: header.length,
+    afterProtected: Buffer.from(compact ? `.${encryptedKey}.` : `${BEFORE_ENTRIES}${JSON.stringify(entries)}${BEFORE_IV}`),
+    beforeCiphertext: compact ? '.' : BEFORE_CIPHERTEXT,
+    beforeTag: compact ? '.' : BEFORE_TAG,
+    end: compact ? '' : END,
   }
 }
 
-/** The protected header of one message, base64url: the AAD. Undefined where it would pass the limit. */
-export function encodeProtected(form: EnvelopeForm, contentType: string | undefined, context: string): string | undefined {
+/** An envelope that is written up to its IV, with room for what it still needs. */
+export interface EnvelopeDraft {
+  readonly form: EnvelopeForm
+  readonly bytes: Buffer
+  /** The protected header, base64url, where it stands in the envelope. */
+  readonly aad: Buffer
+  /** Where the IV begins. */
+  readonly at: number
+}
+
+/** Begins the envelope of one message, whose ciphertext will have so many bytes. Undefined where its protected header would pass the limit. */
+export function draftEnvelope(form: EnvelopeForm, row: ContentEncryptionRow, contentType: string | undefined, context: string, ciphertextBytes: number): EnvelopeDraft | undefined {
   const cty = contentType === undefined ? '' : `,"cty":${JSON.stringify(shortContentType(contentType))}`
-  const bytes = Buffer.from(`${form.header}${cty},"msg":${context}}`)
-  return bytes.length > LIMITS.protectedBytes ? undefined : bytes.toString('base64url')
+  const own = Buffer.from(`${form.headerRest}${cty},"msg":${context}}`)
+  if (form.headerBytes - form.headerRest.length + own.length > LIMITS.protectedBytes) return undefined
+  const aadEnd = form.start.length + encodedSize(own.length)
+  const at = aadEnd + form.afterProtected.length
+  const { beforeCiphertext, beforeTag, end } = form
+  const bytes = Buffer.allocUnsafe(at + encodedSize(row.ivSize) + beforeCiphertext.length + encodedSize(ciphertextBytes) + beforeTag.length + encodedSize(row.tagSize) + end.length)
+  bytes.set(form.start)
+  bytes.write(own.toString('base64url'), form.start.length, 'latin1')
+  bytes.set(form.afterProtected, aadEnd)
+  return { form, bytes, aad: bytes.subarray(form.aadStart, aadEnd), at }
 }
 
-export function encodeEnvelope(form: EnvelopeForm, aad: string, iv: Buffer, ciphertext: Buffer, tag: Buffer): Buffer {
-  const beforeCiphertext = form.compact
-    ? `${aad}${form.afterProtected}${iv.toString('base64url')}.`
-    : `${BEFORE_PROTECTED}${aad}${form.afterProtected}${iv.toString('base64url')}${BEFORE_CIPHERTEXT}`
-  const afterCiphertext = form.compact ? `.${tag.toString('base64url')}` : `${BEFORE_TAG}${tag.toString('base64url')}${END}`
-  const bytes = Buffer.allocUnsafe(beforeCiphertext.length + encodedSize(ciphertext.length) + afterCiphertext.length)
-  const start = bytes.write(beforeCiphertext, 'latin1')
-  bytes.write(afterCiphertext, writeBase64url(ciphertext, bytes, start), 'latin1')
+/** Completes a draft: these are the bytes that go on the wire. */
+export function finishEnvelope({ form, bytes, at }: EnvelopeDraft, iv: Buffer, ciphertext: Buffer, tag: Buffer): Buffer {
+  const start = at + bytes.write(`${iv.toString('base64url')}${form.beforeCiphertext}`, at, 'latin1')
+  const end = writeBase64url(ciphertext, bytes, start)
+  bytes.write(`${form.beforeTag}${tag.toString('base64url')}${form.end}`, end, 'latin1')
   return bytes
-}
-
-/** UTF-8 as one character per byte: kids may be any Unicode, everything else is ASCII, and this is written fastest. */
-function bytesAsText(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1')
 }
 
 /** The transport's content type for bytes that are an envelope. */

@@ -7,7 +7,7 @@ import { compress } from './compression.ts'
 import { encryptContent } from './content.ts'
 import { createContentKeys, type SessionBounds } from './content-key.ts'
 import { bindHeaders, encodeContext, hashRecordKey } from './context.ts'
-import { encodeEnvelope, encodeProtected, envelopeContentType, looksSealed } from './envelope.ts'
+import { draftEnvelope, envelopeContentType, finishEnvelope, looksSealed } from './envelope.ts'
 import { isSealbusError, SealbusError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 import { openedEnvelope } from './opened.ts'
@@ -157,9 +157,9 @@ export function createSealer(options: SealerOptions): Sealer {
       throw new SealbusError('ERR_SEALBUS_KEYS_NOT_READY', `keys of channel ${JSON.stringify(channel.name)} are not in memory yet: await sealer.ready() first`)
     }
     // No opener takes another: sealing it would lose the message.
-    for (const [name, value] of Object.entries({ id, contentEncoding, inReplyTo })) {
-      if (value !== undefined && !isText(value, LIMITS.idLength)) throw invalid(`\`${name}\` is a text of 1 to ${LIMITS.idLength} characters`)
-    }
+    checkText('id', id)
+    checkText('contentEncoding', contentEncoding)
+    checkText('inReplyTo', inReplyTo)
     if (contentType !== undefined && !isText(contentType)) throw invalid('`contentType` is a text')
     const compressed = channel.compress && compress(channel.compress, payload)
     const context = encodeContext({
@@ -176,11 +176,11 @@ export function createSealer(options: SealerOptions): Sealer {
     })
     const content = compressed ?? payload
     const session = sessions.claim(channel.name, keys, content.length)
-    const aad = encodeProtected(session.form, contentType, context)
-    if (aad === undefined) throw tooLarge(`the protected header exceeds ${LIMITS.protectedBytes} bytes: fewer or shorter ids, recipients or bound headers`)
+    const draft = draftEnvelope(session.form, row, contentType, context, content.length)
+    if (!draft) throw tooLarge(`the protected header exceeds ${LIMITS.protectedBytes} bytes: fewer or shorter ids, recipients or bound headers`)
     const iv = random.take(row.ivSize)
-    const { ciphertext, tag } = encryptContent(row, session.key, iv, aad, content)
-    return { bytes: encodeEnvelope(session.form, aad, iv, ciphertext, tag), contentType: session.form.contentType, id }
+    const { ciphertext, tag } = encryptContent(row, session.key, iv, draft.aad, content)
+    return { bytes: finishEnvelope(draft, iv, ciphertext, tag), contentType: session.form.contentType, id }
   }
 
   const sealSync = (plaintext: Uint8Array | string, message: SealOptions): SealedMessage => {
@@ -262,6 +262,10 @@ function passThrough(bytes: Buffer, channel: Channel): SealedMessage | undefined
     throw new SealbusError('ERR_SEALBUS_CONTEXT_MISMATCH', `an envelope of channel ${JSON.stringify(known.channel)} cannot open on ${JSON.stringify(channel.name)}: add the destination to the first one's \`match\``)
   }
   return { bytes, contentType: envelopeContentType(bytes), id: known.id ?? '' }
+}
+
+function checkText(name: string, value: unknown): void {
+  if (value !== undefined && !isText(value, LIMITS.idLength)) throw invalid(`\`${name}\` is a text of 1 to ${LIMITS.idLength} characters`)
 }
 
 const bytesOf = (plaintext: Uint8Array | string): Buffer => (typeof plaintext === 'string' ? Buffer.from(plaintext) : asBuffer(plaintext))

@@ -2,7 +2,6 @@ import {
   constants,
   createCipheriv,
   createDecipheriv,
-  createECDH,
   createHash,
   createPublicKey,
   diffieHellman,
@@ -34,7 +33,7 @@ export function wrapKey(key: RecipientKey, contentKey: Buffer): WrappedKey {
   if (alg === 'RSA-OAEP-256') {
     return { kid, thumbprint, alg, encryptedKey: publicEncrypt({ key: key.publicKey, ...OAEP }, contentKey) }
   }
-  const { epk, secret } = agree(key.publicKey)
+  const { epk, secret } = agree(key)
   const wrapping = deriveWrappingKey(secret, alg)
   const encryptedKey = aesKeyWrap(wrapping, contentKey)
   secret.fill(0)
@@ -93,35 +92,17 @@ function coordinate(value: Json | undefined, row: CurveRow): string | undefined 
 
 const OAEP = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' } as const
 
-/** Recipients' curves and raw points, read once per key. */
-const points = new WeakMap<KeyObject, { row: CurveRow; point: Buffer }>()
-
-function pointOf(publicKey: KeyObject): { row: CurveRow; point: Buffer } {
-  const known = points.get(publicKey)
-  if (known) return known
-  const jwk = publicKey.export({ format: 'jwk' }) as JWK
-  const row = curve(jwk.kty, jwk.crv)
-  if (!row) throw new TypeError('not a key of a permitted curve')
-  const point = Buffer.concat([Buffer.of(4), Buffer.from(jwk.x ?? '', 'base64url'), Buffer.from(jwk.y ?? '', 'base64url')])
-  const entry = { row, point }
-  points.set(publicKey, entry)
-  return entry
-}
-
-function agree(publicKey: KeyObject): { epk: JWK; secret: Buffer } {
-  const { row, point } = pointOf(publicKey)
-  if (row.curve === undefined) {
-    const pair = generateKeyPairSync('x25519')
-    // The raw key ends the SPKI; exporting a JWK right after generation can deadlock on old Node versions.
-    const x = pair.publicKey.export({ type: 'spki', format: 'der' }).subarray(-row.size).toString('base64url')
-    return { epk: { kty: row.kty, crv: row.crv, x }, secret: diffieHellman({ privateKey: pair.privateKey, publicKey }) }
-  }
-  // Raw points rather than generateKeyPairSync() and a JWK export: five times as fast.
-  const ephemeral = createECDH(row.curve)
-  const own = ephemeral.generateKeys()
-  const x = own.subarray(1, 1 + row.size).toString('base64url')
-  const y = own.subarray(1 + row.size).toString('base64url')
-  return { epk: { kty: row.kty, crv: row.crv, x, y }, secret: ephemeral.computeSecret(point) }
+/** A fresh key on the recipient's curve, and what the two agree on. */
+function agree({ publicKey }: RecipientKey): { epk: JWK; secret: Buffer } {
+  // Written as a JWK while it is made: exporting it afterwards takes longer, and can deadlock on old Node versions.
+  const encoded = { publicKeyEncoding: { format: 'jwk' } } as const
+  const { asymmetricKeyType: type, asymmetricKeyDetails } = publicKey
+  const pair =
+    type === 'x25519' ? generateKeyPairSync('x25519', encoded) : generateKeyPairSync('ec', { namedCurve: asymmetricKeyDetails?.namedCurve ?? '', ...encoded })
+  // What the types do not know: in this encoding it is a JWK.
+  const { kty, crv, x, y } = pair.publicKey as unknown as { kty: string; crv: string; x: string; y?: string }
+  if (!curve(kty, crv)) throw new TypeError('not a key of a permitted curve')
+  return { epk: { kty, crv, x, ...(y !== undefined && { y }) }, secret: diffieHellman({ privateKey: pair.privateKey, publicKey }) }
 }
 
 const WRAPPING_KEY_BITS = 256
