@@ -1,15 +1,30 @@
-/** `npm run test:mutants -- PACKAGE [FILE …]` mutates a package, or some of its files, and prints the survivors and the score. */
+/**
+ * `npm run test:mutants -- PACKAGE` shows whether the tests notice mistakes. The adapters are given defects that somebody
+ * could make, each with the test that must turn red; words after the package choose among them. Other packages, or some
+ * of their files, are mutated by Stryker, which prints the survivors and the score.
+ */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Defect } from './defects/defect.ts'
+import { kafkaDefects } from './defects/kafka.ts'
+import { rabbitmqDefects } from './defects/rabbitmq.ts'
+import { seedAll } from './defects/seeding.ts'
 import { ROOT } from './tarballs.ts'
 
-const [name = 'core', ...files] = process.argv.slice(2)
+const SEEDED: Readonly<Record<string, readonly Defect[]>> = { kafka: kafkaDefects, rabbitmq: rabbitmqDefects }
+
+const [name = 'core', ...rest] = process.argv.slice(2)
 const sources = join('packages', name, 'src')
 if (!existsSync(join(ROOT, sources))) {
   console.error(`there is no package ${JSON.stringify(name)}`)
   process.exit(2)
 }
-const mutate = files.length > 0 ? ['--mutate', files.map((file) => join(sources, file)).join(',')] : []
-const { status } = spawnSync(join(ROOT, 'node_modules/.bin/stryker'), ['run', ...mutate], { cwd: ROOT, stdio: 'inherit', env: { ...process.env, MUTATED_PACKAGE: name } })
-process.exit(status ?? 1)
+const defects = SEEDED[name]
+process.exitCode = defects ? await seedAll(join(ROOT, 'packages', name), defects, rest) : mutate(name, sources, rest)
+
+function mutate(name: string, sources: string, files: readonly string[]): number {
+  const only = files.length > 0 ? ['--mutate', files.map((file) => join(sources, file)).join(',')] : []
+  const { status } = spawnSync(join(ROOT, 'node_modules/.bin/stryker'), ['run', ...only], { cwd: ROOT, stdio: 'inherit', env: { ...process.env, MUTATED_PACKAGE: name } })
+  return status ?? 1
+}

@@ -68,6 +68,17 @@ describe('eachBatch', () => {
     expect(payload.resolved).toEqual([])
   })
 
+  it("the handler has every member of the client's payload, and of its batch", async () => {
+    const own = makePayload(records(3))
+    const payload = { ...own, batch: Object.assign(own.batch, { highWatermark: '9' }), uncommittedOffsets: () => ({ topics: [] }) }
+    const seen: BatchPayload[] = []
+    await run([], { eachBatch: async (given) => void seen.push(given) }, payload)
+    expect(Object.keys(seen[0] ?? {}).toSorted()).toEqual(Object.keys(payload).toSorted())
+    expect(seen[0]).toHaveProperty('uncommittedOffsets', payload.uncommittedOffsets)
+    const batch = seen[0]?.batch as typeof payload.batch & { lastOffset(): string; isEmpty(): boolean }
+    expect([batch.topic, batch.partition, batch.highWatermark, batch.lastOffset(), batch.isEmpty()]).toEqual(['orders', 0, '9', '2', false])
+  })
+
   it('resolving reaches over what was passed right behind, and never to what is held', async () => {
     const payload = makePayload(records(5))
     await run(['message', 'passed', 'message', 'halted'], { eachBatchAutoResolve: false, eachBatch: async ({ resolveOffset }) => {

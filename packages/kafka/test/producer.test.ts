@@ -127,6 +127,23 @@ describe('sealed producer', () => {
     expect(inner.calls).toEqual([])
   })
 
+  it('nothing goes out where sealing fails, for whatever reason', async () => {
+    const failing = sealProducer(inner, { sealer: { ...keys.sealer, sealSync: () => { throw new Error('broken') } } })
+    await rejection(failing.send({ topic: 'orders', messages: [{ value: CANARY }] }))
+    await rejection(failing.sendBatch({ topicMessages: [{ topic: 'metrics', messages: [{ value: 'plain' }] }, { topic: 'orders', messages: [{ value: CANARY }] }] }))
+    expect(inner.calls).toEqual([])
+  })
+
+  it('a send that the client rejects is rejected: sealed once, and sent once', async () => {
+    const thrown = new Error('broker')
+    inner.send = async (given) => {
+      inner.sent.push(given as TopicRecords)
+      throw thrown
+    }
+    expect(await rejection(producer.send({ topic: 'orders', messages: [{ value: 'x' }] }))).toBe(thrown)
+    expect(inner.sent).toHaveLength(1)
+  })
+
   it("malformed arguments are the client's to refuse, and carry no plaintext to it", async () => {
     await producer.send()
     await producer.send({ topc: 'orders', messages: [{ value: CANARY }] } as never)

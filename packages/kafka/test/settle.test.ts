@@ -1,4 +1,4 @@
-import { type Opener, SealbusError, type SealbusErrorCode } from '@sealbus/core'
+import { defineChannels, type Opener, SealbusError, type SealbusErrorCode } from '@sealbus/core'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { InnerConsumer, Place } from '../src/client-shape.ts'
 import { createHolds, type Holds } from '../src/holds.ts'
@@ -9,7 +9,8 @@ import type { Turn } from '../src/turn.ts'
 import { FakeProducer, type Keys, makeKeys, record } from './support/fakes.ts'
 
 const place: Place = { topic: 'orders', partition: 0 }
-const bad = record(5, Buffer.from('{"protected":"'), { key: Buffer.from('k'), headers: { mark: Buffer.from('kept') } })
+/** Not UTF-8, as what was changed on the way may be. */
+const bad = record(5, Buffer.concat([Buffer.from('{"protected":"'), Buffer.from([0xff])]), { key: Buffer.from('k'), headers: { mark: Buffer.from('kept') } })
 
 let keys: Keys
 let holds: Holds
@@ -39,6 +40,20 @@ const failing = (code: SealbusErrorCode): Partial<Opener> => ({ open: () => Prom
 /** As kafkajs rejects: the broker's answer, wrapped. */
 const tooLarge = Object.assign(new Error('wrapped'), { retriable: false, cause: Object.assign(new Error('too large'), { code: 10 }) })
 const never: Partial<Opener> = { open: () => new Promise(() => {}) }
+
+describe('open', () => {
+  it('a record opens under its own key, and with its own bound headers, only', async () => {
+    const channels = defineChannels({ orders: { to: ['billing'], bind: { headers: ['tenant'] } } })
+    const given = { key: Buffer.from('k'), headers: { tenant: Buffer.from('a') } }
+    const { bytes } = keys.sealerFor(channels).sealSync('x', { channel: 'orders', ...given })
+    const open = opening({})
+    expect(await open(place, record(0, bytes, given), turn)).toMatchObject({ message: { value: Buffer.from('x') } })
+    for (const [offset, changed] of [{ key: Buffer.from('l') }, { key: null }, { headers: { tenant: Buffer.from('b') } }, { headers: {} }].entries()) {
+      expect(await open(place, record(offset + 1, bytes, { ...given, ...changed }), turn)).toBe('passed')
+    }
+    expect(parked.map(({ code }) => code)).toEqual(Array.from({ length: 4 }, () => 'ERR_SEALBUS_CONTEXT_MISMATCH'))
+  })
+})
 
 describe('park', () => {
   it('sends the message as it came, with its reason, to all in-sync replicas', async () => {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { opened, SealbusError } from '@sealbus/core'
 import { PARK_HEADERS } from '@sealbus/core/adapter'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
@@ -16,7 +17,7 @@ let received: (string | null)[]
 let messages: AmqpMessage[]
 
 beforeEach(() => {
-  world = createWorld({ orders: { to: ['billing'], match: ['orders', 'orders.eu'] }, others: { to: ['shipping'], match: ['others'] }, metrics: 'plaintext' })
+  world = createWorld({ orders: { to: ['billing'], match: ['orders', 'orders.eu'] }, invoices: { to: ['billing'] }, others: { to: ['shipping'], match: ['others'] }, metrics: 'plaintext' })
   raw = new FakeChannel()
   received = []
   messages = []
@@ -64,6 +65,39 @@ describe('deliveries', () => {
     expect(received).toEqual(texts)
   })
 
+  test('that open at once do not overtake one that waits', async () => {
+    await wrapped().consume('orders', take)
+    world.source.answers = 20
+    raw.deliver('orders', sealed('slow'))
+    world.source.answers = 'now'
+    raw.deliver('orders', sealed('quick'))
+    expect(received).toEqual([])
+    await expect.poll(() => received).toEqual(['slow', 'quick'])
+  })
+
+  test('open under the channel of their queue, whatever the broker says of their route', async () => {
+    const { place, park } = parking()
+    await wrapped({ park }).consume('orders', take)
+    raw.deliver('orders', { ...sealed('theirs', 'invoices'), exchange: 'invoices', routingKey: 'invoices' })
+    await expect.poll(() => raw.settled).toEqual(['ack 1'])
+    expect(place.published[0]?.options?.headers?.[PARK_HEADERS.code]).toBe('ERR_SEALBUS_CONTEXT_MISMATCH')
+    raw.deliver('orders', { ...sealed('ours'), exchange: 'invoices', routingKey: 'invoices' })
+    expect(received).toEqual(['ours'])
+  })
+
+  test('of an opener that fails natively are told with a typed error, without its text', async () => {
+    const onStopped = vi.fn<NonNullable<OpenChannelOptions['onStopped']>>()
+    const broken = (): never => {
+      throw new TypeError('secret')
+    }
+    await wrapped({ opener: { ...world.opener, openSync: broken, open: broken }, onStopped }).consume('orders', take)
+    raw.deliver('orders', sealed('one'))
+    await expect.poll(() => onStopped.mock.calls).toHaveLength(1)
+    const error = onStopped.mock.calls[0]?.[0].error
+    expect(error).toBeInstanceOf(SealbusError)
+    expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain('secret')
+  })
+
   test('of a plaintext channel pass as they are', async () => {
     await wrapped().consume('metrics', take, { noAck: true })
     raw.deliver('metrics', { exchange: '', routingKey: 'metrics', content: Buffer.from('{"protected":"'), options: {} })
@@ -73,6 +107,14 @@ describe('deliveries', () => {
 
   test('of an undeclared queue are refused', async () => {
     await expect(wrapped().consume('elsewhere', take)).rejects.toMatchObject({ code: 'ERR_SEALBUS_UNDECLARED_CHANNEL' })
+  })
+
+  test('pitfall 18: a cancellation reaches the handler of an idle consumer, once, and nothing throws', async () => {
+    await wrapped().consume('orders', take)
+    raw.deliver('orders', sealed('one'))
+    expect(() => raw.cancelByBroker('consumer-0')).not.toThrow()
+    await sleep(10)
+    expect(received).toEqual(['one', null])
   })
 
   test('a cancellation comes once, behind what waits', async () => {
@@ -168,6 +210,17 @@ describe('acknowledgements', () => {
     await expect.poll(() => received).toContain('held')
     channel.ackAll()
     expect(raw.settled.at(-1)).toBe('ack 2 multiple')
+  })
+
+  test('pitfall 23: go to the channel that delivered, also when there is a newer one', async () => {
+    const older = await given(1)
+    const next = new FakeChannel()
+    const newer = openChannel(next, { opener: world.opener, onStopped: () => {} })
+    await newer.consume('orders', take)
+    next.deliver('orders', sealed('again'))
+    older.ack(messages[0] as AmqpMessage)
+    newer.nack(messages[1] as AmqpMessage)
+    expect([raw.settled, next.settled]).toEqual([['ack 1'], ['nack 1 requeue']])
   })
 
   test('after recover() know nothing of what the broker took back', async () => {
@@ -397,6 +450,22 @@ describe('stop', () => {
     expect(channelHealth(channel).healthy).toBe(true)
     raw.deliver('orders', sealed('four'))
     expect(received).toEqual(['one', 'four'])
+  })
+
+  test('returns nothing before the broker has cancelled the consumer', async () => {
+    const cancelled = Promise.withResolvers<{ consumerTag: string }>()
+    raw.cancel = (consumerTag) => {
+      raw.cancelled.push(consumerTag)
+      return cancelled.promise
+    }
+    await wrapped().consume('orders', take)
+    raw.deliver('orders', garbled())
+    raw.deliver('orders', sealed('two'))
+    await expect.poll(() => raw.cancelled).toHaveLength(1)
+    await sleep(10)
+    expect(raw.settled).toEqual([])
+    cancelled.resolve({ consumerTag: 'consumer-0' })
+    await expect.poll(() => raw.settled).toEqual(['nack 1 requeue', 'nack 2 requeue'])
   })
 
   test('ends a hold that is to end', async () => {
