@@ -11,6 +11,7 @@ export default defineConfig({
     // The suites start brokers of their own: two files at once would starve a small machine.
     fileParallelism: false,
     testTimeout: 60_000,
+    expect: { poll: { timeout: 10_000 } },
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
   },

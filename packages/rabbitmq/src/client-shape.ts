@@ -1,6 +1,7 @@
 /**
- * The parts of amqplib that the wrappers touch, by shape: amqplib is an optional peer and never imported.
- * Methods are compared bivariantly, so that the client's own, narrower types fit.
+ * The parts of the clients that the wrappers touch, by shape: they are optional peers and never imported. amqplib's
+ * promise API, its callback API and amqp-connection-manager differ in how they answer, which is `unknown` here and
+ * told apart in `promised.ts`. Methods are compared bivariantly, so that a client's own, narrower types fit.
  */
 
 export interface AmqpMessage {
@@ -19,6 +20,8 @@ export interface AmqpFields {
 export interface AmqpProperties {
   readonly contentType?: unknown
   readonly contentEncoding?: unknown
+  readonly correlationId?: unknown
+  readonly replyTo?: unknown
   readonly headers?: Readonly<Record<string, unknown>> | undefined
 }
 
@@ -26,6 +29,8 @@ export interface PublishOptions {
   readonly contentType?: string
   readonly contentEncoding?: string
   readonly messageId?: string
+  readonly correlationId?: string
+  readonly replyTo?: string
   readonly mandatory?: boolean
   readonly deliveryMode?: boolean | number
   readonly CC?: string | string[]
@@ -54,7 +59,7 @@ export type Confirmed = (error: unknown) => void
 
 export interface ConfirmingChannel extends Emitter {
   publish(exchange: string, routingKey: string, content: Buffer, options?: PublishOptions, confirmed?: Confirmed): boolean
-  waitForConfirms(): Promise<unknown>
+  waitForConfirms(...given: never[]): unknown
 }
 
 export interface SettlingChannel {
@@ -66,15 +71,25 @@ export interface SettlingChannel {
 }
 
 export interface ConsumingChannel extends Emitter, SettlingChannel {
-  consume(queue: string, onMessage: (message: AmqpMessage | null) => void, options?: ConsumeOptions): Promise<{ consumerTag: string }>
-  cancel(consumerTag: string): Promise<unknown>
-  get(queue: string, options?: { noAck?: boolean }): Promise<AmqpMessage | false>
-  recover(): Promise<unknown>
+  consume(queue: string, onMessage: (message: AmqpMessage | null) => void, options?: ConsumeOptions): unknown
+  cancel(consumerTag: string): unknown
+  get(queue: string, options?: { noAck?: boolean }): unknown
+  recover(...given: never[]): unknown
+  close(...given: never[]): unknown
+}
+
+/** A connection of amqplib, of either API and recovering or not, or a connection manager. */
+export interface AmqpConnection extends Emitter {
+  createChannel(...given: never[]): unknown
+  close(...given: never[]): unknown
+}
+
+/** amqp-connection-manager's channel: it makes an amqplib channel anew on each connection, and keeps what is unsent. */
+export interface ManagedChannel extends Emitter {
+  publish(exchange: string, routingKey: string, content: unknown, options?: PublishOptions): Promise<boolean>
+  sendToQueue(queue: string, content: unknown, options?: PublishOptions): Promise<boolean>
+  addSetup(setup: (channel: never) => Promise<void>): unknown
   close(): Promise<void>
 }
 
-export interface AmqpConnection extends Emitter {
-  createChannel(options?: never): Promise<PublishingChannel & ConsumingChannel>
-  createConfirmChannel(options?: never): Promise<PublishingChannel & ConsumingChannel>
-  close(): Promise<void>
-}
+export const isManagedChannel = (channel: object): channel is ManagedChannel => 'addSetup' in channel

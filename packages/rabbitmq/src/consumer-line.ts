@@ -1,8 +1,9 @@
 import type { SealbusError } from '@sealbus/core'
 import { callOut } from '@sealbus/core/adapter'
-import type { AmqpMessage, ConsumeOptions, ConsumingChannel } from './client-shape.ts'
+import type { AmqpMessage, ConsumeOptions } from './client-shape.ts'
 import type { DeliveryLedger } from './delivery-ledger.ts'
 import type { MessageOpening, Opening } from './message-opening.ts'
+import type { PromisedChannel } from './promised.ts'
 import type { Settler } from './settle.ts'
 
 /** A consumer that was stopped because of a message: it is cancelled, and what its handler was not given is back in the queue. */
@@ -14,7 +15,7 @@ export interface StoppedConsumer {
 }
 
 export interface LineOptions {
-  readonly target: ConsumingChannel
+  readonly target: PromisedChannel
   readonly queue: string
   readonly consumeOptions: ConsumeOptions
   readonly opening: MessageOpening
@@ -73,7 +74,7 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
   const give = (message: AmqpMessage, view: AmqpMessage): void => {
     hold = error = undefined
     if (state === 'holding') state = 'running'
-    ledger.give(message)
+    ledger.give(message, view)
     void handler(view)
   }
 

@@ -2,12 +2,14 @@ import { type Channel, type Opener, SealbusError } from '@sealbus/core'
 import { createDispositions, type DispositionOptions } from '@sealbus/core/adapter'
 import type { AmqpMessage, ConsumeOptions, ConsumingChannel } from './client-shape.ts'
 import { type ConsumerLine, createConsumerLine, type StoppedConsumer } from './consumer-line.ts'
-import { type RoleParts, wrap } from './delegation.ts'
+import { type Methods, type RoleParts, wrap } from './delegation.ts'
 import { createDeliveryLedger } from './delivery-ledger.ts'
 import { createFetch } from './fetching.ts'
 import { closeLikeClient } from './handler-errors.ts'
 import { createMessageOpening } from './message-opening.ts'
 import { createParking, type ParkedMessage, type Parking, type ParkingPlace } from './parking.ts'
+import { type Answer, promised, type PromisedChannel } from './promised.ts'
+import { checkUnmanaged } from './publishing-channel.ts'
 import { createSettler, type Settler } from './settle.ts'
 
 export interface OpenChannelOptions {
@@ -52,6 +54,7 @@ export interface ConsumingState {
  * @throws ERR_SEALBUS_ALREADY_WRAPPED, ERR_SEALBUS_INVALID_OPTION
  */
 export function openChannel<C extends ConsumingChannel>(channel: C, options: OpenChannelOptions): C {
+  checkUnmanaged(channel)
   const checked = checkConsuming(options)
   return wrap(channel, 'consuming', (target) => consuming(target, options, checked))
 }
@@ -79,6 +82,7 @@ export function checkConsuming({ park, onStopped, dispositions = {}, consumerTim
 
 function consuming(target: ConsumingChannel, options: OpenChannelOptions, { parking, releaseAfterMs }: CheckedConsuming): RoleParts {
   const { opener, onStopped, onParked, dispositions = {} } = options
+  const asked = promised(target)
   const ledger = createDeliveryLedger(target)
   const lines = new Set<ConsumerLine>()
   const fetching = new AbortController()
@@ -100,15 +104,14 @@ function consuming(target: ConsumingChannel, options: OpenChannelOptions, { park
     return declared
   }
 
-  const consume = async (queue: string, onMessage: (message: AmqpMessage | null) => unknown, given?: ConsumeOptions | null): Promise<{ consumerTag: string }> => {
-    const consumeOptions = given ?? {}
+  const consume = async (queue: string, onMessage: (message: AmqpMessage | null) => unknown, consumeOptions: ConsumeOptions): Promise<unknown> => {
     const declared = declaredAt(queue)
     if (consumeOptions.noAck && !declared.plaintext) checkNoAck(queue, dispositions, parking)
     const line = createConsumerLine({
-      target,
+      target: asked,
       queue,
       consumeOptions,
-      opening: createMessageOpening(opener, declared.name),
+      opening: createMessageOpening(opener, declared.name, queue),
       settler: settlerFor(queue),
       ledger,
       handler: onMessage,
@@ -120,7 +123,7 @@ function consuming(target: ConsumingChannel, options: OpenChannelOptions, { park
     for (const each of lines) if (each.state === 'ended' || (each.state === 'stopped' && each.queue === queue)) lines.delete(each)
     lines.add(line)
     try {
-      const reply = await target.consume(queue, line.accept, consumeOptions)
+      const reply = await asked.consume(queue, line.accept, consumeOptions)
       line.started(reply.consumerTag)
       return reply
     } catch (error) {
@@ -130,7 +133,7 @@ function consuming(target: ConsumingChannel, options: OpenChannelOptions, { park
   }
 
   const cancel = async (consumerTag: string): Promise<unknown> => {
-    const reply = await target.cancel(consumerTag)
+    const reply = await asked.cancel(consumerTag)
     for (const line of lines) {
       if (line.tag !== consumerTag) continue
       line.end('requeue')
@@ -139,22 +142,39 @@ function consuming(target: ConsumingChannel, options: OpenChannelOptions, { park
     return reply
   }
 
-  const get = createFetch({ target, ledger, opener, channelAt: declaredAt, settlerFor, signal: fetching.signal })
+  const get = createFetch({ target: asked, ledger, opener, channelAt: declaredAt, settlerFor, signal: fetching.signal })
 
   const recover = (): Promise<unknown> => {
-    const recovered = target.recover()
+    const recovered = asked.recover()
     for (const line of lines) line.forget()
     ledger.clear()
     return recovered
   }
 
-  const close = (): Promise<void> => {
+  const close = (): Promise<unknown> => {
     end()
-    return target.close()
+    return asked.close()
   }
 
   const kept: ConsumingState = { lines, end }
-  return { methods: { ...ledger.methods, consume, cancel, get, recover, close }, kept }
+  const methods: Methods = {
+    ...chained(ledger.methods, asked),
+    consume: (queue: string, onMessage: (message: AmqpMessage | null) => unknown, given?: ConsumeOptions | null, callback?: Answer) => asked.answer(callback, consume(queue, onMessage, given ?? {})),
+    cancel: (consumerTag: string, callback?: Answer) => asked.answer(callback, cancel(consumerTag)),
+    get: (queue: string, given?: { readonly noAck?: boolean } | null, callback?: Answer) => asked.answer(callback, get(queue, given)),
+    recover: (callback?: Answer) => asked.answer(callback, recover()),
+    close: (callback?: Answer) => asked.answer(callback, close()),
+  }
+  return { methods, kept }
+}
+
+/** Settling returns what the client's does. */
+function chained(methods: Methods, asked: PromisedChannel): Methods {
+  const chain = (method: Methods[string]): Methods[string] => (...args) => {
+    method(...args)
+    return asked.chained
+  }
+  return Object.fromEntries(Object.entries(methods).map(([name, method]) => [name, chain(method)]))
 }
 
 /** Without acknowledgements there is nothing to hold, and nothing to return when a consumer stops. */

@@ -8,7 +8,7 @@ export type Methods = Readonly<Record<string, Method>>
 
 export interface Wrapping {
   readonly target: object
-  readonly methods: ReadonlyMap<PropertyKey, unknown>
+  readonly methods: ReadonlyMap<PropertyKey, Method>
   /** Each role with what it keeps for its own functions. */
   readonly roles: ReadonlyMap<Role, unknown>
 }
@@ -25,25 +25,28 @@ export function wrappingOf(value: unknown): Wrapping | undefined {
 export interface RoleParts {
   readonly methods: Methods
   readonly kept?: unknown
-  /** Replaces values that the client hands to listeners, where they would lead round the wrapper. */
+  /** Replaces values that the client hands to listeners or keeps as members, where they would lead round the wrapper. */
   readonly adopt?: (value: unknown) => unknown
 }
 
 /**
  * Wraps a client's object in one role. All roles of an object share one Proxy on the client's own object, so that a
  * method that calls another (amqplib's `sendToQueue` calls `this.publish`) never passes a wrapper twice, nor none.
+ * What returns the object, a role's methods included, returns the Proxy.
  *
  * @throws ERR_SEALBUS_ALREADY_WRAPPED
  */
-export function wrap<Target extends object>(given: Target, role: Role, parts: (target: Target) => RoleParts): Target {
+export function wrap<Target extends object>(given: Target, role: Role, parts: (target: Target, self: () => Target) => RoleParts): Target {
   const known = wrappingOf(given)
   if (known?.roles.has(role)) throw new SealbusError('ERR_SEALBUS_ALREADY_WRAPPED', `this object is wrapped for ${role} already`)
   const target = (known?.target ?? given) as Target
-  const { methods: own, kept, adopt = (value) => value } = parts(target)
-  const methods = new Map<PropertyKey, unknown>([...(known?.methods ?? []), ...Object.entries(own)])
+  const { methods: own, kept, adopt = (value) => value } = parts(target, () => proxy)
+  const methods = new Map<PropertyKey, Method>([...(known?.methods ?? []), ...Object.entries(own)])
   const wrapping: Wrapping = { target, methods, roles: new Map([...(known?.roles ?? []), [role, kept]]) }
   /** One delegate per method, so that `channel.on === channel.on`. */
   const delegates = new WeakMap<object, unknown>()
+  /** Methods of a role that somebody replaced: on the target, they would call themselves through us. */
+  const replaced = new Map<PropertyKey, unknown>()
 
   const outward = (value: unknown): unknown => (value === target ? proxy : value)
   const delegate = (method: Method): Method => (...args) => {
@@ -54,17 +57,17 @@ export function wrap<Target extends object>(given: Target, role: Role, parts: (t
   const proxy: Target = new Proxy(target, {
     get(_, property): unknown {
       if (property === WRAPPING) return wrapping
-      if (methods.has(property)) return methods.get(property)
-      const value: unknown = Reflect.get(target, property, target)
-      if (typeof value !== 'function' || property === 'constructor') return value
+      if (replaced.has(property)) return replaced.get(property)
+      const value: unknown = methods.get(property) ?? Reflect.get(target, property, target)
+      if (typeof value !== 'function') return adopt(value)
+      if (property === 'constructor') return value
       const made = delegates.get(value) ?? (LISTENING.get(property)?.(target, () => proxy, adopt) ?? delegate(value as Method))
       delegates.set(value, made)
       return made
     },
     set(_, property, value): boolean {
-      // A replaced method of ours stays with the wrapper: on the target, it would call itself through us.
       if (!methods.has(property)) return Reflect.set(target, property, value, target)
-      methods.set(property, value)
+      replaced.set(property, value)
       return true
     },
   })

@@ -1,5 +1,6 @@
 import type { AmqpMessage, SettlingChannel } from './client-shape.ts'
 import type { Methods } from './delegation.ts'
+import { createPrivateMark } from './private-mark.ts'
 
 /**
  * The unsettled deliveries of one channel: those that a handler was given, and those that were withheld so far.
@@ -7,12 +8,14 @@ import type { Methods } from './delegation.ts'
  */
 export interface DeliveryLedger {
   withhold(message: AmqpMessage): void
-  /** From now on it is the handler's to settle. */
-  give(message: AmqpMessage): void
+  /** From now on it is the handler's to settle, by the view that it is given. */
+  give(message: AmqpMessage, view: AmqpMessage): void
   /** Acknowledges a delivery that no handler was given. Nothing happens when it is not withheld any more. */
   ackWithheld(message: AmqpMessage): void
   /** Returns a delivery that no handler was given to its queue, once. */
   requeueWithheld(message: AmqpMessage): void
+  /** Hands a delivery that no handler was given to the queue's dead-letter exchange. */
+  rejectWithheld(message: AmqpMessage): void
   /** While a `get` is under way, a delivery may have arrived that is not entered yet. */
   fetching<Value>(fetch: () => Promise<Value>): Promise<Value>
   /** Forgets everything: the broker has taken all deliveries back. */
@@ -21,18 +24,26 @@ export interface DeliveryLedger {
   readonly methods: Methods
 }
 
+/** The caller's side of a channel: what settles messages that were given. */
+interface Settling {
+  ack(message: AmqpMessage, allUpTo?: boolean): void
+  nack(message: AmqpMessage, allUpTo?: boolean, requeue?: boolean): void
+  reject(message: AmqpMessage, requeue?: boolean): void
+}
+
+/**
+ * The channel that a message was given on, marked on its `fields`, which a spread copy of the message shares. Delivery
+ * tags start again on every channel: a late acknowledgement would settle another message on a new one.
+ */
+const givenOn = createPrivateMark<Settling>()
+
 export function createDeliveryLedger(target: SettlingChannel): DeliveryLedger {
   const withheld = new Map<number, AmqpMessage>()
   const given = new Map<number, AmqpMessage>()
   let fetches = 0
 
   const settleWithheld = (message: AmqpMessage, settle: (message: AmqpMessage) => void): void => {
-    if (!withheld.delete(message.fields.deliveryTag)) return
-    try {
-      settle(message)
-    } catch {
-      // The channel is closed: its deliveries are back in their queues.
-    }
+    if (withheld.delete(message.fields.deliveryTag)) quietly(() => settle(message))
   }
 
   /** The delivery as it came from the client, which instrumentation knows it by. */
@@ -63,18 +74,44 @@ export function createDeliveryLedger(target: SettlingChannel): DeliveryLedger {
     if (last) upTo(last, settle)
   }
 
+  const settling: Settling = {
+    ack(message, allUpTo): void {
+      if (allUpTo) upTo(message, (each, multiple) => target.ack(each, multiple))
+      else target.ack(take(message), allUpTo)
+    },
+    nack(message, allUpTo, requeue): void {
+      if (allUpTo) upTo(message, (each, multiple) => target.nack(each, multiple, requeue))
+      else target.nack(take(message), allUpTo, requeue)
+    },
+    reject(message, requeue): void {
+      target.reject(take(message), requeue)
+    },
+  }
+
+  /** Settles on the channel that gave the message; for one that is gone, the broker has taken the message back. */
+  const settle = (message: AmqpMessage, how: (on: Settling) => void): void => {
+    const on = givenOn.of(message.fields) ?? settling
+    if (on === settling) how(on)
+    else quietly(() => how(on))
+  }
+
   return {
     withhold(message): void {
       withheld.set(message.fields.deliveryTag, message)
     },
-    give(message): void {
-      if (withheld.delete(message.fields.deliveryTag)) given.set(message.fields.deliveryTag, message)
+    give(message, view): void {
+      if (!withheld.delete(message.fields.deliveryTag)) return
+      given.set(message.fields.deliveryTag, message)
+      givenOn.set(view.fields, settling)
     },
     ackWithheld(message): void {
       settleWithheld(message, (each) => target.ack(each))
     },
     requeueWithheld(message): void {
       settleWithheld(message, (each) => target.nack(each, false, true))
+    },
+    rejectWithheld(message): void {
+      settleWithheld(message, (each) => target.nack(each, false, false))
     },
     async fetching<Value>(fetch: () => Promise<Value>): Promise<Value> {
       fetches++
@@ -89,23 +126,20 @@ export function createDeliveryLedger(target: SettlingChannel): DeliveryLedger {
       given.clear()
     },
     methods: {
-      ack(message: AmqpMessage, allUpTo?: boolean): void {
-        if (allUpTo) upTo(message, (each, multiple) => target.ack(each, multiple))
-        else target.ack(take(message), allUpTo)
-      },
-      ackAll(): void {
-        all((each, multiple) => target.ack(each, multiple))
-      },
-      nack(message: AmqpMessage, allUpTo?: boolean, requeue?: boolean): void {
-        if (allUpTo) upTo(message, (each, multiple) => target.nack(each, multiple, requeue))
-        else target.nack(take(message), allUpTo, requeue)
-      },
-      nackAll(requeue?: boolean): void {
-        all((each, multiple) => target.nack(each, multiple, requeue))
-      },
-      reject(message: AmqpMessage, requeue?: boolean): void {
-        target.reject(take(message), requeue)
-      },
+      ack: (message: AmqpMessage, allUpTo?: boolean) => settle(message, (on) => on.ack(message, allUpTo)),
+      nack: (message: AmqpMessage, allUpTo?: boolean, requeue?: boolean) => settle(message, (on) => on.nack(message, allUpTo, requeue)),
+      reject: (message: AmqpMessage, requeue?: boolean) => settle(message, (on) => on.reject(message, requeue)),
+      ackAll: () => all((each, multiple) => target.ack(each, multiple)),
+      nackAll: (requeue?: boolean) => all((each, multiple) => target.nack(each, multiple, requeue)),
     },
+  }
+}
+
+/** Settles on a channel that may be closed: its deliveries are back in their queues then. */
+function quietly(settle: () => void): void {
+  try {
+    settle()
+  } catch {
+    // As said.
   }
 }

@@ -1,11 +1,12 @@
 import { type Channel, type Opener, SealbusError } from '@sealbus/core'
-import type { AmqpMessage, ConsumingChannel } from './client-shape.ts'
+import type { AmqpMessage } from './client-shape.ts'
 import type { DeliveryLedger } from './delivery-ledger.ts'
 import { createMessageOpening, type MessageOpening } from './message-opening.ts'
+import type { PromisedChannel } from './promised.ts'
 import type { Settler } from './settle.ts'
 
 export interface FetchOptions {
-  readonly target: ConsumingChannel
+  readonly target: PromisedChannel
   readonly ledger: DeliveryLedger
   readonly opener: Opener
   readonly channelAt: (queue: string) => Channel
@@ -21,7 +22,7 @@ export function createFetch({ target, ledger, opener, channelAt, settlerFor, sig
   /** By queue, because the budget for holds outlives one call. */
   const byQueue = new Map<string, { opening: MessageOpening; settler: Settler }>()
   const partsFor = (queue: string, channel: string): { opening: MessageOpening; settler: Settler } => {
-    const parts = byQueue.get(queue) ?? { opening: createMessageOpening(opener, channel), settler: settlerFor(queue) }
+    const parts = byQueue.get(queue) ?? { opening: createMessageOpening(opener, channel, queue), settler: settlerFor(queue) }
     byQueue.set(queue, parts)
     return parts
   }
@@ -43,7 +44,7 @@ export function createFetch({ target, ledger, opener, channelAt, settlerFor, sig
       if (signal.aborted) throw new SealbusError('ERR_SEALBUS_CLOSED', 'the channel was closed while a message was opened')
       if ('view' in opened) {
         if (noAck) ledger.ackWithheld(message)
-        else ledger.give(message)
+        else ledger.give(message, opened.view)
         return opened.view
       }
       const settlement = await settler.settle(message, opened.error, { attempts: 0, heldSinceMs: Date.now() })

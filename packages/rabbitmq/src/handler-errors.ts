@@ -1,4 +1,5 @@
 import type { ConsumingChannel } from './client-shape.ts'
+import { promised } from './promised.ts'
 
 interface AmqplibChannel {
   listenerCount?(event: string): number
@@ -24,7 +25,7 @@ export function closeLikeClient(target: ConsumingChannel, thrown: unknown, closi
   closing()
   try {
     if (channel.closeWithError) channel.closeWithError(undefined, 'Error while processing message', INTERNAL_ERROR, error)
-    else void target.close().catch(() => {}).finally(() => channel.emit?.('error', error))
+    else void promised(target).close().catch(() => {}).finally(() => channel.emit?.('error', error))
   } catch {
     // The channel is closed already, as it would be now.
   }

@@ -1,5 +1,6 @@
 import { isSealbusError, type OpenedMessage, type Opener, SealbusError } from '@sealbus/core'
 import type { AmqpMessage } from './client-shape.ts'
+import { correspondenceOf } from './correspondence.ts'
 import { toOpenedMessage } from './properties.ts'
 
 /** What became of a message: a view for the handler, the reason why there is none, or neither yet. */
@@ -20,9 +21,18 @@ const MAY_OPEN_LATER: ReadonlySet<string> = new Set([
   'ERR_SEALBUS_NOT_A_RECIPIENT',
 ])
 
-export function createMessageOpening(opener: Opener, channel: string): MessageOpening {
+export function createMessageOpening(opener: Opener, channel: string, queue: string): MessageOpening {
+  const correspondence = correspondenceOf(opener.channels)
   const optionsFor = ({ properties }: AmqpMessage): { channel: string; headers: Readonly<Record<string, unknown>> } => ({ channel, headers: properties.headers ?? {} })
-  const view = (message: AmqpMessage, opened: OpenedMessage): Opening => ({ view: toOpenedMessage(message, opened) })
+  const view = (message: AmqpMessage, opened: OpenedMessage): Opening => {
+    const expected = correspondence.expected(queue, message)
+    // A reply that names none comes from a service that does not remember its requests.
+    if (expected !== undefined && opened.inReplyTo !== undefined && opened.inReplyTo !== expected) {
+      return { error: new SealbusError('ERR_SEALBUS_CONTEXT_MISMATCH', 'this reply answers another request than its correlation id says') }
+    }
+    correspondence.asked(message, opened.id)
+    return { view: toOpenedMessage(message, opened) }
+  }
   return {
     openNow(message): Opening | undefined {
       try {

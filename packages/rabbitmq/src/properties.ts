@@ -9,7 +9,7 @@ import type { AmqpMessage, PublishOptions } from './client-shape.ts'
  *
  * @throws ERR_SEALBUS_INVALID_OPTION
  */
-export function toSealOptions(channel: string, options: PublishOptions): SealOptions {
+export function toSealOptions(channel: string, options: PublishOptions, inReplyTo?: string): SealOptions {
   const contentType = text('contentType', options.contentType)
   const contentEncoding = text('contentEncoding', options.contentEncoding)
   const id = text('messageId', options.messageId)
@@ -18,6 +18,7 @@ export function toSealOptions(channel: string, options: PublishOptions): SealOpt
     ...(contentType !== undefined && { contentType }),
     ...(contentEncoding !== undefined && { contentEncoding }),
     ...(id !== undefined && { id }),
+    ...(inReplyTo !== undefined && { inReplyTo }),
     ...(options.headers && { headers: options.headers }),
   }
 }

@@ -1,7 +1,8 @@
-import { type Channel, SealbusError, type Sealer } from '@sealbus/core'
-import type { PublishingChannel, PublishOptions } from './client-shape.ts'
+import { SealbusError, type Sealer } from '@sealbus/core'
+import { checkNames } from '@sealbus/core/adapter'
+import { isManagedChannel, type PublishingChannel, type PublishOptions } from './client-shape.ts'
 import { type RoleParts, wrap } from './delegation.ts'
-import { toSealedOptions, toSealOptions } from './properties.ts'
+import { createOutgoingSeal, type OutgoingSeal, sealedAhead } from './outgoing.ts'
 
 export interface SealChannelOptions {
   readonly sealer: Sealer
@@ -10,8 +11,9 @@ export interface SealChannelOptions {
 }
 
 /**
- * Wraps a channel, plain or confirming, so that what it publishes is sealed. `publish` and `sendToQueue` seal at once
- * and return the client's own boolean; confirms, `waitForConfirms` and `close` are the client's.
+ * Wraps a channel of amqplib, plain or confirming, so that what it publishes is sealed. `publish` and `sendToQueue`
+ * seal at once and return the client's own boolean; confirms, `waitForConfirms` and `close` are the client's. For the
+ * channels of a connection manager, wrap the manager with `sealAmqp`.
  *
  * They throw what `sealer.sealSync` throws, with nothing sent: ERR_SEALBUS_KEYS_NOT_READY (await `sealer.ready()`
  * first), ERR_SEALBUS_UNDECLARED_CHANNEL, ERR_SEALBUS_TOO_LARGE, ERR_SEALBUS_AMBIGUOUS_CHANNEL when copies by `CC` or
@@ -20,62 +22,50 @@ export interface SealChannelOptions {
  * @throws ERR_SEALBUS_ALREADY_WRAPPED, ERR_SEALBUS_INVALID_OPTION
  */
 export function sealChannel<C extends PublishingChannel>(channel: C, options: SealChannelOptions): C {
-  const maxMessageBytes = checkMaxMessageBytes(options.maxMessageBytes)
-  return wrap(channel, 'publishing', (target) => publishing(target, options.sealer, maxMessageBytes))
+  checkNames('sealing a channel', { sealer: true, maxMessageBytes: true }, options)
+  checkUnmanaged(channel)
+  const seal = createOutgoingSeal(options.sealer, checkMaxMessageBytes(options.maxMessageBytes))
+  return wrap(channel, 'publishing', (target) => publishing(target, seal))
 }
 
 /** For a service that was given no sealer: publishing is refused, so that nothing goes out plain. */
 export function refusePublishing<C extends PublishingChannel>(channel: C): C {
   const refuse = (): never => {
-    throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', 'publishing needs a `sealer`: none was given')
+    throw noSealer()
   }
   return wrap(channel, 'publishing', () => ({ methods: { publish: refuse, sendToQueue: refuse } }))
 }
 
+export const noSealer = (): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', 'publishing needs a `sealer`: none was given')
+
+/** @throws ERR_SEALBUS_INVALID_OPTION */
 export function checkMaxMessageBytes(value: number = 16 * 1024 * 1024): number {
   if (!Number.isInteger(value) || value < 1) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', '`maxMessageBytes` is an integer from 1')
   return value
 }
 
-function publishing(target: PublishingChannel, sealer: Sealer, maxMessageBytes: number): RoleParts {
-  const seal = (channel: Channel, content: Buffer, options: PublishOptions): { content: Buffer; options: PublishOptions } => {
+/** A managed channel alone hands the client's own channels to its `setup`. @throws ERR_SEALBUS_INVALID_OPTION */
+export function checkUnmanaged(channel: object): void {
+  if (isManagedChannel(channel)) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', 'this channel belongs to a connection manager: wrap that, with `sealAmqp`')
+}
+
+function publishing(target: PublishingChannel, seal: OutgoingSeal): RoleParts {
+  const prepared = (exchange: string, routingKey: string, content: Buffer, options: PublishOptions): { content: Buffer; options: PublishOptions } => {
     // As amqplib says it; a string that was sealed here would arrive, and only here.
     if (!Buffer.isBuffer(content)) throw new TypeError('content is not a buffer')
-    const sealed = sealer.sealSync(content, toSealOptions(channel.name, options))
-    if (sealed.bytes.length > maxMessageBytes) {
-      throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `the message has ${sealed.bytes.length} bytes sealed (${content.length} before), and the broker takes ${maxMessageBytes}`)
-    }
-    return { content: sealed.bytes, options: toSealedOptions(options, sealed) }
+    return sealedAhead.of(content) ? { content, options } : seal.seal({ exchange, routingKey }, content, options)
   }
   return {
     methods: {
       // `rest` is a confirm channel's callback, and whatever a client may add.
       publish(exchange: string, routingKey: string, content: Buffer, options?: PublishOptions | null, ...rest: []): boolean {
-        const given = options ?? {}
-        const channel = exchange === '' ? channelOfQueues(sealer, routingKey, given) : sealer.channels.at(exchange)
-        if (channel.plaintext) return target.publish(exchange, routingKey, content, given, ...rest)
-        const sealed = seal(channel, content, given)
+        const sealed = prepared(exchange, routingKey, content, options ?? {})
         return target.publish(exchange, routingKey, sealed.content, sealed.options, ...rest)
       },
       sendToQueue(queue: string, content: Buffer, options?: PublishOptions | null, ...rest: []): boolean {
-        const given = options ?? {}
-        const channel = channelOfQueues(sealer, queue, given)
-        if (channel.plaintext) return target.sendToQueue(queue, content, given, ...rest)
-        const sealed = seal(channel, content, given)
+        const sealed = prepared('', queue, content, options ?? {})
         return target.sendToQueue(queue, sealed.content, sealed.options, ...rest)
       },
     },
   }
-}
-
-/** On the default exchange, `CC` and `BCC` name queues too: one that is sealed must not get a plain copy. */
-function channelOfQueues(sealer: Sealer, queue: string, { CC, BCC, headers }: PublishOptions): Channel {
-  const channel = sealer.channels.at(queue)
-  for (const copies of [CC, BCC, headers?.['CC'], headers?.['BCC']]) {
-    for (const copy of Array.isArray(copies) ? copies : [copies]) {
-      if (copy === undefined || copy === null || sealer.channels.at(String(copy)) === channel) continue
-      throw new SealbusError('ERR_SEALBUS_AMBIGUOUS_CHANNEL', `${JSON.stringify(queue)} and its copy to ${JSON.stringify(copy)} are of two channels: publish each by itself`)
-    }
-  }
-  return channel
 }

@@ -19,7 +19,7 @@ const give = (...tags: number[]): void => {
   for (const tag of tags) {
     const message = delivery(tag)
     ledger.withhold(message)
-    ledger.give(message)
+    ledger.give(message, message)
   }
 }
 
@@ -55,7 +55,7 @@ describe('acknowledging up to a delivery', () => {
 test('the client gets its own message object back', () => {
   const original = delivery(1)
   ledger.withhold(original)
-  ledger.give(original)
+  ledger.give(original, original)
   const settled: unknown[] = []
   target.ack = (message) => settled.push(message)
   methods.ack({ ...original })

@@ -1,5 +1,8 @@
 import { EventEmitter } from 'node:events'
+import type { AmqpConnectionManager, ChannelWrapper } from 'amqp-connection-manager'
 import type { Channel, ChannelModel, ConfirmChannel, RecoveringChannelModel } from 'amqplib'
+import type * as earlier from 'amqplib-0.10'
+import type * as callbacks from 'amqplib/callback_api'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeEach, describe, expect, expectTypeOf, test } from 'vitest'
 import { channelHealth } from '../src/channel-health.ts'
@@ -124,7 +127,24 @@ describe('a sealed connection', () => {
 })
 
 test('types are the caller’s own', () => {
-  const types = (connection: ChannelModel, recovering: RecoveringChannelModel, channel: Channel, confirming: ConfirmChannel): void => {
+  const types = (
+    connection: ChannelModel,
+    recovering: RecoveringChannelModel,
+    channel: Channel,
+    confirming: ConfirmChannel,
+    older: earlier.ChannelModel,
+    calling: callbacks.Connection,
+    callingChannel: callbacks.ConfirmChannel,
+    manager: AmqpConnectionManager,
+    managed: ChannelWrapper,
+  ): void => {
+    expectTypeOf(sealAmqp(older, { sealer })).toEqualTypeOf<earlier.ChannelModel>()
+    expectTypeOf(sealAmqp(calling, { sealer })).toEqualTypeOf<callbacks.Connection>()
+    expectTypeOf(sealChannel(callingChannel, { sealer })).toEqualTypeOf<callbacks.ConfirmChannel>()
+    expectTypeOf(openChannel(callingChannel, { opener, park: { channel: callingChannel, exchange: 'parked' } })).toEqualTypeOf<callbacks.ConfirmChannel>()
+    expectTypeOf(sealAmqp(manager, { sealer, opener, onStopped })).toEqualTypeOf<AmqpConnectionManager>()
+    // @ts-expect-error: its manager is what can be wrapped
+    sealChannel(managed, { sealer })
     expectTypeOf(sealAmqp(connection, { sealer, opener, park: { channel: confirming, exchange: 'parked' } })).toEqualTypeOf<ChannelModel>()
     expectTypeOf(sealAmqp(recovering, { sealer })).toEqualTypeOf<RecoveringChannelModel>()
     expectTypeOf(sealChannel(channel, { sealer })).toEqualTypeOf<Channel>()
