@@ -29,5 +29,7 @@ export interface RecipientDirectory {
   resolve(name: string, options?: { signal?: AbortSignal }): Promise<RecipientKey>
   /** Keep these names fresh without waiting for a message; the sealer calls it from `ready()`. Timers are unref'd. */
   keepWarm?(names: readonly string[]): void
+  /** The longest time from a key's revocation at its source to the last message that is sealed for it, in milliseconds; Infinity where it never learns of one. */
+  revocationMs?(): number
   close?(): void | Promise<void>
 }

@@ -75,6 +75,8 @@ export interface SealerDescription {
   readonly session: SessionBounds
   readonly realm: string | undefined
   readonly channels: readonly string[]
+  /** The longest time from a recipient key's revocation to the last message sealed for it, in milliseconds; undefined where the directory does not say. */
+  readonly revocationMs: number | undefined
 }
 
 export interface SealerOptions {
@@ -238,7 +240,7 @@ export function createSealer(options: SealerOptions): Sealer {
       sessions.reset()
       random.reset()
     },
-    describe: () => ({ enc, contentKeys, session: bounds, realm, channels: channels.names }),
+    describe: () => ({ enc, contentKeys, session: bounds, realm, channels: channels.names, revocationMs: directory.revocationMs?.() }),
     close,
     [Symbol.dispose]: close,
   }

@@ -1,4 +1,4 @@
-import { tracingChannel, type TracingChannel } from 'node:diagnostics_channel'
+import { channel, type Channel as PlainChannel, tracingChannel, type TracingChannel } from 'node:diagnostics_channel'
 import { isSealbusError, type SealbusError } from './errors.ts'
 
 /** Facts that every trace may end with: no content, no key, no error of another library. */
@@ -45,6 +45,9 @@ export const TRACES: {
   open: tracingChannel('sealbus:open'),
   keys: tracingChannel('sealbus:keys'),
 }
+
+/** What happens to recipients' keys, as `onEvent` of a directory has it: `diagnostics_channel.subscribe('sealbus:directory', …)`. */
+export const DIRECTORY_EVENTS: PlainChannel = channel('sealbus:directory')
 
 type Channel<Context extends Trace> = TracingChannel<unknown, Context>
 

@@ -1,30 +1,58 @@
+import { setMaxListeners } from 'node:events'
 import { LRUCache } from 'lru-cache'
 import { abortable } from '../abortable.ts'
-import { ageMs, type Clock, instant, type Instant, SYSTEM_CLOCK } from '../clock.ts'
-import { SealbusError } from '../errors.ts'
+import { checkNames, one } from '../bounds.ts'
+import { ageMs, type Clock, SYSTEM_CLOCK } from '../clock.ts'
+import { isSealbusError, SealbusError } from '../errors.ts'
 import type { RecipientDirectory, RecipientKey } from '../recipient.ts'
-import { type Fetch, type FetchResult, fetchKeySet, type Validators } from './fetch.ts'
-import { DIRECTORY_LIMITS } from './limits.ts'
-import { parseKeySet, type SetKey } from './parse.ts'
-import { selectKey } from './select.ts'
-import { checkSource, type JwksSource, type Source } from './source.ts'
 import { type KeysTrace, traced, TRACES } from '../tracing.ts'
-import { createTurnstile } from './turnstile.ts'
+import { createFetcher } from './fetcher.ts'
+import { nextTryMs } from './back-off.ts'
+import { type Entry, healthOf, type Held, longestMs, type SourceHealth, usableKey } from './entry.ts'
+import { createEmit, type DirectoryEvent } from './events.ts'
+import type { Fetch } from './fetch.ts'
+import { watchKeyFile } from './file-watch.ts'
+import { createGuardedFetch } from './guarded-fetch.ts'
+import { DIRECTORY_LIMITS } from './limits.ts'
+import { createReader } from './reader.ts'
+import { createRefreshLimit } from './refresh-limit.ts'
+import { createSnapshotStore, type DirectorySnapshot } from './snapshot.ts'
+import type { RecipientSource, RegistrySource, Source } from './source.ts'
+import { createSources, type SourceFunction } from './sources.ts'
+import { isHostPattern } from './url-policy.ts'
 
 export interface JwksDirectoryOptions {
-  /** Recipient's name to the URL of its JWK Set. Name and URL are never inferred from each other. */
-  readonly recipients: Readonly<Record<string, string | JwksSource>>
-  /** Fresh time where the endpoint's Cache-Control says nothing, in milliseconds. Default 300,000; 1,000 to 3,600,000. */
+  /**
+   * Recipient's name to the source of its keys; or a function from name to source, whose URLs must be at one of `hosts`.
+   * Name and URL are never inferred from each other. Either this or `registry`.
+   */
+  readonly recipients?: Readonly<Record<string, RecipientSource>> | SourceFunction
+  /** One document with the sets of all recipients, read at once. */
+  readonly registry?: RegistrySource
+  /**
+   * The only hosts that are asked: `keys.example`, `*.keys.example`, or an IP address, which is refused unless it stands here.
+   * Default: those of the URLs that are written in the options, and none for a function.
+   */
+  readonly hosts?: readonly string[]
+  /** Fresh time where the endpoint's Cache-Control says nothing, in milliseconds. Default 300,000; 1,000 to 3,600,000, and below 60,000 for tests only. */
   readonly freshMs?: number
-  /** Default for all recipients; see `JwksSource`. */
+  /** Cache-Control's max-age is followed up to this, in milliseconds. Default and most 3,600,000; from 60,000. */
+  readonly maxFreshMs?: number
+  /** Default for all sources: how long the last good set is served while its source fails, in milliseconds. Default 3,600,000; 0 to 86,400,000. */
   readonly maxStaleMs?: number
-  /** Connect, headers and body together, in milliseconds. Default 5,000; 100 to 30,000. */
+  /** Connect, headers and body of one attempt together, in milliseconds. Default 5,000; 100 to 30,000. All attempts of one fetch, and the wait for a connection, take at most twice that. */
   readonly timeoutMs?: number
-  /** Cached recipients. Default 1,000. */
+  /** Further attempts of one fetch after a broken connection, a time-out, 5xx or 429. Default 2; 0 to 5. */
+  readonly retries?: number
+  /** Cached recipients. Default 1,000; 1 to 1,000,000. */
   readonly maxEntries?: number
-  /** Allows http for 127.0.0.0/8, ::1 and localhost: tests and demos. Default false. */
+  /** A file for the last good sets, so that a process starts while an endpoint is down. As trusted as the configuration; `pins` and `signedBy` hold for it too. */
+  readonly snapshot?: string
+  /** Allows 127.0.0.0/8, ::1 and localhost, and http for them: tests and demos. Default false. */
   readonly allowInsecureLoopback?: boolean
-  /** A replacement for the global fetch: proxies, mutual TLS, tests. */
+  /** Told what happens to the keys: fetches, changes, refused keys, outages. What it throws is an uncaught exception. */
+  readonly onEvent?: (event: DirectoryEvent) => void
+  /** A replacement for fetching: proxies, mutual TLS, tests. It is then up to it which addresses are connected to. */
   readonly fetch?: Fetch
   /** A replacement for the system's clocks, for tests. */
   readonly clock?: Clock
@@ -32,211 +60,249 @@ export interface JwksDirectoryOptions {
 
 export interface JwksDirectory extends RecipientDirectory {
   keepWarm(names: readonly string[]): void
-  /** Fetches a recipient's set now, however fresh the cached one is; at most once per 5 s. For an operator who revokes a key. */
+  revocationMs(): number
+  /**
+   * Reads a recipient's source now, however fresh its keys are: for an operator who revokes one. Twice, and then once per 30 s;
+   * an attempt less than 5 s ago counts as this one.
+   *
+   * @throws ERR_SEALBUS_DIRECTORY_UNAVAILABLE when the source fails, and with `retryAfterMs` when it is asked for too often
+   */
   refresh(name: string): Promise<void>
+  /** How each source does: all that are declared, and what a function's names have led to. */
+  health(): readonly SourceHealth[]
+  /** Takes documents of another directory's snapshot for recipients that have none yet, with their fetch times. */
+  hydrate(snapshot: DirectorySnapshot): void
+  /** Ends all fetches; whoever waits is told ERR_SEALBUS_CLOSED. */
   close(): void
   [Symbol.dispose](): void
+  /** As `close()`; resolves when the snapshot is written. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
-/** What is known about one recipient. */
-interface State {
-  readonly source: Source
-  /** The last good set. */
-  set?: {
-    readonly keys: readonly SetKey[]
-    readonly validators: Validators
-    readonly fetchedAt: Instant
-    readonly freshMs: number
-    /** Age at which access starts a refresh: below `freshMs`, with jitter. */
-    readonly refreshAtMs: number
-  }
-  selected?: SetKey | undefined
-  /** Epoch milliseconds at which the selection must be made anew: a key expires, or a newer one becomes valid. */
-  selectedUntil: number
-  failure?: { readonly count: number; readonly at: Instant; readonly waitMs: number; readonly error: SealbusError }
-}
+const FRESH = { default: DIRECTORY_LIMITS.freshMs, least: 1_000, most: DIRECTORY_LIMITS.freshCeilingMs }
+const MAX_FRESH = { default: DIRECTORY_LIMITS.freshCeilingMs, least: DIRECTORY_LIMITS.freshFloorMs, most: DIRECTORY_LIMITS.freshCeilingMs }
+const MAX_STALE = { default: DIRECTORY_LIMITS.maxStaleMs, least: 0, most: DIRECTORY_LIMITS.maxStaleCeilingMs }
+const TIMEOUT = { default: DIRECTORY_LIMITS.timeoutMs, least: 100, most: 30_000 }
+const RETRIES = { default: DIRECTORY_LIMITS.retries, least: 0, most: 5 }
+const ENTRIES = { default: DIRECTORY_LIMITS.entries, least: 1, most: 1_000_000 }
 
 /**
- * A directory of recipients whose public keys are published as JWK Sets over HTTPS.
+ * A directory of recipients whose public keys are published as JWK Sets: at a URL each, in one registry, or in files.
  *
- * Keys are cached and refreshed ahead of time; while an endpoint fails, the last good set is served for `maxStaleMs`,
+ * Keys are cached and refreshed ahead of time; while a source fails, the last good set is served for `maxStaleMs`,
  * and then sealing is refused. A set without a usable key is a revocation, and is obeyed at once.
  *
  * @throws ERR_SEALBUS_INVALID_OPTION
  */
 export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirectory {
-  const { fetch = globalThis.fetch, clock = SYSTEM_CLOCK, allowInsecureLoopback = false } = options
-  const freshMs = bounded(options.freshMs, 'freshMs', DIRECTORY_LIMITS.freshMs, 1_000, DIRECTORY_LIMITS.freshCeilingMs)
-  const timeoutMs = bounded(options.timeoutMs, 'timeoutMs', DIRECTORY_LIMITS.timeoutMs, 100, 30_000)
-  const maxStaleMs = bounded(options.maxStaleMs, 'maxStaleMs', DIRECTORY_LIMITS.maxStaleMs, 0, DIRECTORY_LIMITS.maxStaleCeilingMs)
-  const sources = new Map(Object.entries(options.recipients).map(([name, given]) => [name, checkSource(name, given, { maxStaleMs, allowInsecureLoopback })]))
-  const states = new LRUCache<string, State>({ max: bounded(options.maxEntries, 'maxEntries', DIRECTORY_LIMITS.entries, 1, 1_000_000) })
-  /** Outside the cache, so that an eviction takes nothing from those who wait. */
-  const inFlight = new Map<string, Promise<State>>()
-  const hosts = createTurnstile(DIRECTORY_LIMITS.connectionsPerHost)
-  const warm = new Map<string, NodeJS.Timeout>()
+  checkNames('a directory', OPTIONS, options)
+  const { clock = SYSTEM_CLOCK, allowInsecureLoopback = false, hosts } = options
+  if (hosts !== undefined && !(Array.isArray(hosts) && hosts.every(isHostPattern))) throw invalid('`hosts` are host names in lower case, `*.` before one for all below it, or IP addresses')
+  if (options.snapshot !== undefined && (typeof options.snapshot !== 'string' || options.snapshot === '')) throw invalid('`snapshot` is the path of a file')
+  const maxStaleMs = one('maxStaleMs', MAX_STALE, options.maxStaleMs)
+  const maxFreshMs = one('maxFreshMs', MAX_FRESH, options.maxFreshMs)
+  const timeoutMs = one('timeoutMs', TIMEOUT, options.timeoutMs)
+  const maxEntries = one('maxEntries', ENTRIES, options.maxEntries)
+  const sources = createSources(options.recipients, options.registry, { maxStaleMs, allowInsecureLoopback, hosts })
+  const emit = createEmit(options.onEvent)
+  const guarded = options.fetch ? { fetch: options.fetch, close(): void {} } : createGuardedFetch({ allowLoopback: allowInsecureLoopback })
+  const store = createSnapshotStore({ path: options.snapshot, entries: maxEntries, failed: (reason) => emit({ kind: 'snapshot-failed', reason }) })
   const closing = new AbortController()
+  // Any number may wait.
+  setMaxListeners(0, closing.signal)
+  const reader = createReader({
+    freshMs: one('freshMs', FRESH, options.freshMs),
+    maxFreshMs,
+    timeoutMs,
+    fetcher: createFetcher({ fetch: guarded.fetch, timeoutMs, retries: one('retries', RETRIES, options.retries), signal: closing.signal }),
+    signal: closing.signal,
+    clock,
+    store,
+    sources,
+    emit,
+  })
+  const refreshLimit = createRefreshLimit(clock)
 
-  const sourceOf = (name: string): Source => {
-    if (closing.signal.aborted) throw closed()
-    const source = sources.get(name)
-    if (!source) throw new SealbusError('ERR_SEALBUS_UNKNOWN_RECIPIENT', `the directory has no recipient ${JSON.stringify(name)}`)
-    return source
+  const watches = new Map<string, () => void>()
+  const unwatch = (_entry: Entry, sourceName: string, reason: string): void => {
+    if (reason !== 'evict') return
+    watches.get(sourceName)?.()
+    watches.delete(sourceName)
+  }
+  /** Sources with a document. */
+  const entries = new LRUCache<string, Entry>({ max: maxEntries, dispose: unwatch })
+  /** Sources without: failing from the start, or of recipients that there are none. */
+  const keyless = new LRUCache<string, Entry>({ max: DIRECTORY_LIMITS.keyless, dispose: unwatch })
+  const known = (sourceName: string): Entry | undefined => entries.peek(sourceName) ?? keyless.peek(sourceName)
+  /** Outside the cache, so that an eviction takes nothing from those who wait. */
+  const inFlight = new Map<string, Promise<Entry>>()
+  const warm = new Map<string, NodeJS.Timeout>()
+  let closed = false
+
+  const sourceNameOf = (name: string): string => {
+    if (closed) throw closedError()
+    const sourceName = sources.sourceName(name)
+    if (sourceName === undefined) throw unknownRecipient(name)
+    return sourceName
   }
 
-  const load = (source: Source): Promise<State> => {
-    const running = inFlight.get(source.name)
+  const load = (sourceName: string, force = false): Promise<Entry> => {
+    const running = inFlight.get(sourceName)
     if (running) return running
-    const loading = (TRACES.keys.hasSubscribers ? traced(TRACES.keys, { operation: 'fetch', name: source.name }, () => fetchState(source), outcomeOf) : fetchState(source)).finally(() => inFlight.delete(source.name))
-    inFlight.set(source.name, loading)
+    const read = (): Promise<Entry> => readAndRemember(sourceName, force)
+    const loading = abortable(TRACES.keys.hasSubscribers ? traced(TRACES.keys, { operation: 'fetch', name: sourceName }, read, outcomeOf) : read(), closing.signal, closedError).finally(() => inFlight.delete(sourceName))
+    inFlight.set(sourceName, loading)
     return loading
   }
 
-  const fetchState = (source: Source): Promise<State> => {
-    const previous = states.get(source.name) ?? { source, selectedUntil: 0 }
-    return hosts
-      .pass(new URL(source.url).host, () => fetchKeySet(source.url, { fetch, timeoutMs, validators: previous.set?.validators, signal: closing.signal }))
-      .then((result) => {
-        if (closing.signal.aborted) throw closed()
-        const state = apply(previous, result)
-        states.set(source.name, state)
-        return state
-      })
+  const readAndRemember = async (sourceName: string, force: boolean): Promise<Entry> => {
+    const { entry, source } = await reader.read(sourceName, known(sourceName), force)
+    if (closed) throw closedError()
+    entries.delete(sourceName)
+    keyless.delete(sourceName)
+    ;(entry.held ? entries : keyless).set(sourceName, entry)
+    watch(sourceName, source)
+    return entry
   }
 
-  const apply = (previous: State, result: FetchResult): State => {
-    const { source } = previous
-    switch (result.kind) {
-      case 'set': {
-        const set = parseKeySet(result.body)
-        if (typeof set === 'string') return failed(previous, `answered something that is no JWK Set: ${set}`)
-        const pinned = set.keys.filter((key) => source.pins?.has(key.thumbprint) ?? true)
-        return renewed(source, pinned.map((key) => reuse(previous, key)), result.validators, result.freshMs)
-      }
-      case 'unchanged':
-        // Without a set there was no ETag to compare with, so there is one.
-        return renewed(source, previous.set?.keys ?? [], previous.set?.validators ?? {}, result.freshMs)
-      case 'gone':
-        return renewed(source, [], {}, undefined)
-      case 'unknown':
-        if (previous.set) return failed(previous, 'answered 404')
-        return { source, selectedUntil: 0, failure: { count: 1, at: instant(clock), waitMs: DIRECTORY_LIMITS.unknownMs, error: new SealbusError('ERR_SEALBUS_UNKNOWN_RECIPIENT', `${subject(source)} answered 404: it does not know this recipient`) } }
-      case 'unavailable':
-        return failed(previous, result.reason, result.retryAfterMs)
-    }
+  const watch = (sourceName: string, source: Source | undefined): void => {
+    if (source?.place.kind !== 'file' || watches.has(sourceName)) return
+    // A read that is under way may have read what was there before.
+    const changed = (): void => void Promise.resolve(inFlight.get(sourceName)).then(() => load(sourceName)).catch(() => {})
+    watches.set(sourceName, watchKeyFile(source.place.path, changed))
   }
 
-  const renewed = (source: Source, keys: readonly SetKey[], validators: Validators, saidFreshMs: number | undefined): State => {
-    const fresh = saidFreshMs ?? freshMs
-    // Jitter of 10 %, so that a fleet does not refresh in step.
-    const refreshAtMs = fresh * DIRECTORY_LIMITS.refreshAheadShare * (0.9 + Math.random() / 5)
-    return { source, set: { keys, validators, fetchedAt: instant(clock), freshMs: fresh, refreshAtMs }, selectedUntil: 0 }
+  const keyIn = (entry: Entry, { slots }: Held, name: string, now: number): RecipientKey => {
+    const slot = slots.get(name)
+    if (!slot) throw unknownRecipient(name)
+    return usableKey(slot, now, entry.subject)
   }
 
-  const failed = (previous: State, reason: string, retryAfterMs = 0): State => {
-    const count = (previous.failure?.count ?? 0) + 1
-    const backoff = Math.min(DIRECTORY_LIMITS.backoffFirstMs * 2 ** Math.min(count - 1, 10), DIRECTORY_LIMITS.backoffLongestMs)
-    const waitMs = Math.max(retryAfterMs, backoff * (0.5 + Math.random()))
-    const error = new SealbusError('ERR_SEALBUS_DIRECTORY_UNAVAILABLE', `${subject(previous.source)} ${reason}`, { retryAfterMs: Math.ceil(waitMs) })
-    return { ...previous, failure: { count, at: instant(clock), waitMs, error } }
-  }
-
-  const backingOff = ({ failure }: State): boolean => failure !== undefined && ageMs(clock, failure.at) < failure.waitMs
-
-  /** The key of a state that is not too old; throws the typed reason when there is none. */
-  const keyOf = (state: State): SetKey => {
+  /** The key in memory; undefined when it must be fetched. Starts a refresh that nobody waits for. */
+  const peek = (name: string): RecipientKey | undefined => {
+    const sourceName = sourceNameOf(name)
+    const entry = entries.get(sourceName)
+    if (!entry?.held) return refusal(keyless.get(sourceName))
+    const { held } = entry
     const now = clock.wall()
-    if (now >= state.selectedUntil) {
-      const keys = state.set?.keys ?? []
-      state.selected = selectKey(keys, now)
-      state.selectedUntil = Math.min(...keys.flatMap(({ notBefore, issuedAt, notAfter }) => [notBefore ?? 0, issuedAt ?? 0, notAfter ?? 0]).filter((time) => time > now), Infinity)
-    }
-    if (!state.selected) throw new SealbusError('ERR_SEALBUS_NO_USABLE_KEY', `${subject(state.source)} publishes no key that can be sealed for now`)
-    return state.selected
+    const age = Math.max(clock.monotonic() - held.fetchedAt.monotonic, now - held.fetchedAt.wall)
+    if (age >= held.refreshAtMs && !servedLate(sourceName, entry, held, age)) return refusal(entry)
+    return keyIn(entry, held, name, now)
   }
 
-  /** What `peek` returns; starts a refresh that nobody waits for. */
-  const peekAt = (source: Source): RecipientKey | undefined => {
-    const state = states.get(source.name)
-    if (!state) return undefined
-    if (!state.set) return rethrow(state)
-    const age = ageMs(clock, state.set.fetchedAt)
-    if (age >= state.set.refreshAtMs && !backingOff(state)) load(source).catch(() => {})
-    // Past the stale time it is closed, not weakened: a revoked key may be in there.
-    if (age >= Math.max(state.set.freshMs, source.maxStaleMs)) return rethrow(state)
-    return keyOf(state)
-  }
-
-  const rethrow = (state: State): undefined => {
-    if (state.failure && backingOff(state)) throw state.failure.error
+  /** Throws the typed reason while there is nothing to wait for. */
+  const refusal = (entry: Entry | undefined): undefined => {
+    if (entry?.failure && nextTryMs(clock, entry.failure) > 0) throw entry.failure.error
     return undefined
   }
 
-  const scheduleRefresh = (source: Source): void => {
-    const state = states.get(source.name)
-    const due = !state ? 0 : backingOff(state) ? (state.failure?.waitMs ?? 0) : (state.set?.refreshAtMs ?? 0)
-    const age = state?.set && !backingOff(state) ? ageMs(clock, state.set.fetchedAt) : 0
-    const timer = setTimeout(() => {
-      load(source).then(() => scheduleRefresh(source), () => {})
-    }, Math.max(1_000, due - age))
+  /** Whether a document that is due is still served; and sees to it that it is read again. */
+  const servedLate = (sourceName: string, entry: Entry, held: Held, age: number): boolean => {
+    if (nextTryMs(clock, entry.failure) === 0) load(sourceName).catch(() => {})
+    const remainingMs = longestMs(held, entry) - age
+    // Past that it is closed, not weakened: a revoked key may be in there.
+    if (remainingMs <= 0) {
+      if (entry.failure && !entry.saidExpired) emit({ kind: 'expired', name: sourceName, ageMs: age })
+      entry.saidExpired = true
+      return false
+    }
+    if (entry.failure && age >= held.freshMs && !entry.saidStale) {
+      entry.saidStale = true
+      emit({ kind: 'stale', name: sourceName, ageMs: age, remainingMs })
+    }
+    return true
+  }
+
+  const scheduleRefresh = (sourceName: string): void => {
+    const entry = known(sourceName)
+    const dueMs = entry?.failure ? nextTryMs(clock, entry.failure) : entry?.held ? entry.held.refreshAtMs - ageMs(clock, entry.held.fetchedAt) : 0
+    clearTimeout(warm.get(sourceName))
+    // Keys that are given are never due.
+    if (dueMs === Infinity) return
+    const timer = setTimeout(() => void load(sourceName).then(() => scheduleRefresh(sourceName)).catch(() => {}), Math.max(1_000, dueMs))
     timer.unref()
-    clearTimeout(warm.get(source.name))
-    warm.set(source.name, timer)
+    warm.set(sourceName, timer)
   }
 
   const close = (): void => {
+    closed = true
     closing.abort()
     for (const timer of warm.values()) clearTimeout(timer)
-    warm.clear()
-    states.clear()
+    for (const end of watches.values()) end()
+    for (const each of [warm, watches, entries, keyless]) each.clear()
+    guarded.close()
+    store.close()
   }
 
   return {
-    peek: (name) => peekAt(sourceOf(name)),
+    peek,
     async resolve(name, { signal } = {}): Promise<RecipientKey> {
-      const source = sourceOf(name)
-      const known = peekAt(source)
-      if (known) return known
-      const state = await (signal ? abortable(load(source), signal, leftByCaller) : load(source))
-      if (!state.set || ageMs(clock, state.set.fetchedAt) >= Math.max(state.set.freshMs, source.maxStaleMs)) throw state.failure?.error ?? closed()
-      return keyOf(state)
+      const key = peek(name)
+      if (key) return key
+      const sourceName = sourceNameOf(name)
+      const entry = await (signal ? abortable(load(sourceName), signal, leftByCaller) : load(sourceName))
+      const { held, failure } = entry
+      if (!held || ageMs(clock, held.fetchedAt) >= longestMs(held, entry)) throw failure?.error ?? tooOld(entry.subject)
+      return keyIn(entry, held, name, clock.wall())
     },
     keepWarm(names): void {
       for (const name of names) {
-        const source = sourceOf(name)
+        const sourceName = sourceNameOf(name)
         // One that is due is not put off by asking again.
-        if (!warm.has(name)) scheduleRefresh(source)
+        if (!warm.has(sourceName)) scheduleRefresh(sourceName)
       }
     },
+    revocationMs: () => Math.max(maxFreshMs, maxStaleMs, reader.longestStaleMs()),
     async refresh(name): Promise<void> {
-      const source = sourceOf(name)
-      const state = states.get(name)
+      const sourceName = sourceNameOf(name)
+      const entry = known(sourceName)
+      const attempted = entry?.failure?.at ?? entry?.held?.fetchedAt
       // A failed attempt counts too: asking again and again is no way round the back-off.
-      const attempted = state?.failure?.at ?? state?.set?.fetchedAt
-      const recent = attempted !== undefined && ageMs(clock, attempted) < DIRECTORY_LIMITS.forcedRefreshMs
-      const { failure } = recent && state ? state : await load(source)
+      if (!inFlight.has(sourceName) && attempted !== undefined && ageMs(clock, attempted) < DIRECTORY_LIMITS.forcedRefreshFloorMs) {
+        if (entry?.failure) throw entry.failure.error
+        return
+      }
+      const retryAfterMs = inFlight.has(sourceName) ? 0 : refreshLimit.take(sourceName)
+      if (retryAfterMs > 0) throw new SealbusError('ERR_SEALBUS_DIRECTORY_UNAVAILABLE', `the keys of ${JSON.stringify(name)} were refreshed on demand a moment ago`, { retryAfterMs })
+      const { failure } = await load(sourceName, true)
       if (failure) throw failure.error
+    },
+    health: () => (sources.declared ?? [...entries.keys(), ...keyless.keys()]).map((name) => healthOf(name, known(name), clock)),
+    hydrate(snapshot): void {
+      if (closed) throw closedError()
+      // What failed so far has keys now.
+      for (const name of store.merge(snapshot)) keyless.delete(name)
     },
     close,
     [Symbol.dispose]: close,
+    async [Symbol.asyncDispose](): Promise<void> {
+      close()
+      await store.settled()
+    },
   }
 }
 
-const outcomeOf = ({ failure }: State): Partial<KeysTrace> => (failure ? { outcome: 'failed', error: failure.error } : {})
-
-/** The object that is known already, for as long as the key is the same: content-key sessions go by it. */
-function reuse(previous: State, key: SetKey): SetKey {
-  const known = previous.set?.keys.find((each) => each.thumbprint === key.thumbprint)
-  const same = known && known.kid === key.kid && known.alg === key.alg && known.notBefore === key.notBefore && known.notAfter === key.notAfter && known.issuedAt === key.issuedAt
-  return same ? known : key
+const OPTIONS: Record<keyof JwksDirectoryOptions, true> = {
+  recipients: true,
+  registry: true,
+  hosts: true,
+  freshMs: true,
+  maxFreshMs: true,
+  maxStaleMs: true,
+  timeoutMs: true,
+  retries: true,
+  maxEntries: true,
+  snapshot: true,
+  allowInsecureLoopback: true,
+  onEvent: true,
+  fetch: true,
+  clock: true,
 }
 
-function bounded(value: number | undefined, name: string, fallback: number, least: number, most: number): number {
-  if (value === undefined) return fallback
-  if (!Number.isFinite(value) || value < least || value > most) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `\`${name}\` is from ${least} to ${most}`)
-  return value
-}
+const outcomeOf = ({ failure }: Entry): Partial<KeysTrace> => (failure ? { outcome: 'failed', ...(isSealbusError(failure.error) && { error: failure.error }) } : {})
 
-const subject = ({ name, url }: Source): string => `the key endpoint of ${JSON.stringify(name)} (${new URL(url).origin})`
+const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', reason)
+const unknownRecipient = (name: string): SealbusError => new SealbusError('ERR_SEALBUS_UNKNOWN_RECIPIENT', `the directory has no recipient ${JSON.stringify(name)}`)
 const leftByCaller = (): SealbusError => new SealbusError('ERR_SEALBUS_DIRECTORY_UNAVAILABLE', "waiting for a recipient's key was ended by the caller")
-const closed = (): SealbusError => new SealbusError('ERR_SEALBUS_CLOSED', 'the directory is closed')
+const tooOld = (subject: string): SealbusError => new SealbusError('ERR_SEALBUS_DIRECTORY_UNAVAILABLE', `${subject} has not answered for too long`)
+const closedError = (): SealbusError => new SealbusError('ERR_SEALBUS_CLOSED', 'the directory is closed')

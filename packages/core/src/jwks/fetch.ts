@@ -1,3 +1,4 @@
+import { isAddressRefused } from './address-refused.ts'
 import { DIRECTORY_LIMITS } from './limits.ts'
 
 export type Fetch = typeof globalThis.fetch
@@ -13,6 +14,8 @@ export interface FetchOptions {
   /** Connect, headers and body together. */
   readonly timeoutMs: number
   readonly validators?: Validators | undefined
+  /** Of the decoded body. Default 256 KiB. */
+  readonly maxBytes?: number
   readonly signal?: AbortSignal | undefined
 }
 
@@ -45,7 +48,7 @@ export interface Unavailable {
 }
 
 /** One GET of a JWK Set. The time-out covers the body, redirects are refused, and decoded bytes are capped. */
-export async function fetchKeySet(url: string, { fetch, timeoutMs, validators = {}, signal }: FetchOptions): Promise<FetchResult> {
+export async function fetchKeySet(url: string, { fetch, timeoutMs, validators = {}, maxBytes = DIRECTORY_LIMITS.bodyBytes, signal }: FetchOptions): Promise<FetchResult> {
   const timeout = AbortSignal.timeout(timeoutMs)
   const start = performance.now()
   try {
@@ -59,17 +62,18 @@ export async function fetchKeySet(url: string, { fetch, timeoutMs, validators = 
       },
       signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
     })
-    const result = await readResponse(response, validators)
+    const result = await readResponse(response, validators, maxBytes)
     if (result.kind !== 'set') await response.body?.cancel()
     const answer = { status: response.status, ms: performance.now() - start, ...(result.kind === 'set' && { bytes: result.body.length }), headers: shownHeaders(response) }
     return { ...result, answer }
-  } catch {
+  } catch (error) {
+    if (isAddressRefused(error)) return { kind: 'unavailable', reason: 'has a name that leads to an address that is never asked', passing: false }
     if (timeout.aborted) return { kind: 'unavailable', reason: `timed out after ${timeoutMs} ms`, passing: true }
     return { kind: 'unavailable', reason: 'could not be reached: the connection failed', passing: true }
   }
 }
 
-async function readResponse(response: Response, { etag, lastModified }: Validators): Promise<FetchResult> {
+async function readResponse(response: Response, { etag, lastModified }: Validators, maxBytes: number): Promise<FetchResult> {
   const { status, headers } = response
   const freshMs = freshTime(headers.get('cache-control'))
   if (status === 304) return etag !== undefined || lastModified !== undefined ? { kind: 'unchanged', freshMs } : { kind: 'unavailable', reason: 'answered 304 without being asked', passing: false }
@@ -77,18 +81,18 @@ async function readResponse(response: Response, { etag, lastModified }: Validato
   if (status === 410) return { kind: 'gone' }
   if (status >= 300 && status < 400) return { kind: 'unavailable', reason: `answered ${status}: redirects are not followed`, passing: false }
   if (status !== 200) return { kind: 'unavailable', reason: `answered ${status}`, passing: status === 429 || status >= 500, ...retryAfter(headers.get('retry-after'), Date.now()) }
-  const body = await readBody(response)
-  if (!body) return { kind: 'unavailable', reason: `sent a body of more than ${DIRECTORY_LIMITS.bodyBytes} bytes`, passing: false }
+  const body = await readBody(response, maxBytes)
+  if (!body) return { kind: 'unavailable', reason: `sent a body of more than ${maxBytes} bytes`, passing: false }
   return { kind: 'set', body, validators: validatorsOf(headers), freshMs }
 }
 
 /** Undefined when it is too long; read no further then. */
-async function readBody({ body }: Response): Promise<Buffer | undefined> {
+async function readBody({ body }: Response, maxBytes: number): Promise<Buffer | undefined> {
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of body ?? []) {
     size += chunk.length
-    if (size > DIRECTORY_LIMITS.bodyBytes) return undefined
+    if (size > maxBytes) return undefined
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)

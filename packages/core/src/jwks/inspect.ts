@@ -1,13 +1,19 @@
+import { readDocument } from './document.ts'
 import { type Answer, type Fetch, fetchKeySet, type FetchResult } from './fetch.ts'
+import { createGuardedFetch } from './guarded-fetch.ts'
 import { DIRECTORY_LIMITS } from './limits.ts'
-import { parseKeySet, type RejectedKey, type SetKey } from './parse.ts'
+import type { RejectedKey, SetKey } from './parse.ts'
 import { selectKey } from './select.ts'
-import { checkSource } from './source.ts'
+import { checkSource, type RecipientTrust } from './source.ts'
 
-export interface InspectOptions {
+export interface InspectOptions extends Pick<RecipientTrust, 'pins' | 'signedBy' | 'requireThumbprintKids'> {
+  /** The recipient's name, for what a signed set says of it. Default: the URL. */
+  readonly name?: string
   /** Milliseconds for connect, headers and body together. Default 5,000. */
   readonly timeoutMs?: number
-  /** Allows http for loopback hosts. Default false. */
+  /** As a directory's: an IP address must stand here. */
+  readonly hosts?: readonly string[]
+  /** Allows loopback hosts, and http for them. Default false. */
   readonly allowInsecureLoopback?: boolean
   readonly fetch?: Fetch
   readonly signal?: AbortSignal
@@ -34,24 +40,32 @@ export interface Inspection {
  * @throws ERR_SEALBUS_INVALID_OPTION for a URL that a directory refuses
  */
 export async function inspectKeySet(url: string, options: InspectOptions = {}): Promise<Inspection> {
-  const { timeoutMs = DIRECTORY_LIMITS.timeoutMs, allowInsecureLoopback = false, fetch = globalThis.fetch, signal } = options
-  checkSource(url, url, { maxStaleMs: 0, allowInsecureLoopback })
-  const result = await fetchKeySet(url, { fetch, timeoutMs, signal })
-  const seen = { kind: result.kind, ...(result.answer && { answer: result.answer }), keys: [], rejected: [] }
-  switch (result.kind) {
-    case 'set': {
-      const set = parseKeySet(result.body)
-      if (typeof set === 'string') return { ...seen, freshMs: result.freshMs, problem: `it is no JWK Set: ${set}` }
-      return { ...seen, ...set, freshMs: result.freshMs, chosen: selectKey(set.keys, Date.now()) }
+  const { name = url, timeoutMs = DIRECTORY_LIMITS.timeoutMs, allowInsecureLoopback = false, hosts, signal, pins, signedBy, requireThumbprintKids } = options
+  const trust = { ...(pins && { pins }), ...(signedBy && { signedBy }), ...(requireThumbprintKids !== undefined && { requireThumbprintKids }) }
+  const source = checkSource(name, { url, ...trust }, { maxStaleMs: 0, allowInsecureLoopback, hosts })
+  const guarded = createGuardedFetch({ allowLoopback: allowInsecureLoopback })
+  try {
+    const result = await fetchKeySet(url, { fetch: options.fetch ?? guarded.fetch, timeoutMs, signal })
+    const seen = { kind: result.kind, ...(result.answer && { answer: result.answer }), keys: [], rejected: [] }
+    switch (result.kind) {
+      case 'set': {
+        const now = Date.now()
+        const document = await readDocument(name, source, result.body, now)
+        if (typeof document === 'string') return { ...seen, freshMs: result.freshMs, problem: `it is no key set: ${document}` }
+        const set = document.sets.get(name)
+        return { ...seen, ...set, freshMs: result.freshMs, chosen: selectKey(set?.keys ?? [], now) }
+      }
+      case 'unavailable':
+        return { ...seen, problem: `it ${result.reason}` }
+      case 'unknown':
+        return { ...seen, problem: 'it answered 404: it does not know this recipient' }
+      case 'gone':
+        return { ...seen, problem: 'it answered 410: its keys are revoked' }
+      case 'unchanged':
+        // Nothing is sent that could be unchanged.
+        return seen
     }
-    case 'unavailable':
-      return { ...seen, problem: `it ${result.reason}` }
-    case 'unknown':
-      return { ...seen, problem: 'it answered 404: it does not know this recipient' }
-    case 'gone':
-      return { ...seen, problem: 'it answered 410: its keys are revoked' }
-    case 'unchanged':
-      // Nothing is sent that could be unchanged.
-      return seen
+  } finally {
+    guarded.close()
   }
 }

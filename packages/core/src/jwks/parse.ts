@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { isJsonObject, type Json, parseJson } from '../json.ts'
+import { isJsonObject, type Json, type JsonObject, parseJson } from '../json.ts'
 import type { RecipientKey } from '../recipient.ts'
 import { DIRECTORY_LIMITS } from './limits.ts'
 import { checkPublicKey } from './public-key.ts'
@@ -26,27 +26,41 @@ export interface KeySet {
 
 /** Bytes to a checked JWK Set (RFC 7517 §5); a string says in words why it is none. */
 export function parseKeySet(bytes: Buffer): KeySet | string {
-  if (!isUtf8(bytes)) return 'it is not UTF-8'
-  const json = parseJson(bytes.toString('utf8'))
-  if (!isJsonObject(json)) return 'it is not a JSON object'
-  const { keys } = json
-  return Array.isArray(keys) ? readKeys(keys as readonly Json[]) : 'it has no `keys` array'
+  const json = parseObject(bytes)
+  return typeof json === 'string' ? json : readSet(json)
 }
 
+/** Bytes to a JSON object; a string says why they are none. */
+export function parseObject(bytes: Buffer): JsonObject | string {
+  if (!isUtf8(bytes)) return 'it is not UTF-8'
+  const json = parseJson(bytes.toString('utf8'))
+  return isJsonObject(json) ? json : 'it is not a JSON object'
+}
+
+export function readSet({ keys }: JsonObject, admission?: Admission): KeySet | string {
+  return Array.isArray(keys) ? readKeys(keys as readonly Json[], admission) : 'it has no `keys` array'
+}
+
+/** Why a key that is sound is refused all the same, in words; undefined admits it. */
+export type Admission = (key: SetKey) => string | undefined
+
 /** One bad key never spoils the set (RFC 7517 §5). */
-export function readKeys(entries: readonly unknown[]): KeySet | string {
+export function readKeys(entries: readonly unknown[], admission: Admission = () => undefined): KeySet | string {
   if (entries.length > DIRECTORY_LIMITS.keys) return `it has ${entries.length} keys, more than ${DIRECTORY_LIMITS.keys}`
   const keys: { index: number; key: SetKey }[] = []
   const rejected: RejectedKey[] = []
+  const mixed = entries.some((entry) => typeof entry === 'object' && entry !== null && 'use' in entry && entry.use === 'sig')
   for (const [index, entry] of entries.entries()) {
-    const key = readKey(entry)
-    if ('reason' in key) rejected.push({ index, ...key })
-    else keys.push({ index, key })
+    const key = readKey(entry, mixed)
+    const reason = 'reason' in key ? key.reason : admission(key)
+    if (reason !== undefined) rejected.push({ index, ...(key.kid !== undefined && { kid: key.kid }), reason })
+    else if (!('reason' in key)) keys.push({ index, key })
   }
   return distinct(keys, rejected)
 }
 
-function readKey(entry: unknown): SetKey | { reason: string; kid?: string } {
+/** `mixed`: the set holds signature keys too. */
+function readKey(entry: unknown, mixed: boolean): SetKey | { reason: string; kid?: string } {
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) return { reason: 'it is not an object' }
   const jwk = entry as Readonly<Record<string, unknown>>
   const { kid, use, key_ops: operations } = jwk
@@ -54,6 +68,8 @@ function readKey(entry: unknown): SetKey | { reason: string; kid?: string } {
   const named = kid === undefined ? {} : { kid }
   if (use !== undefined && use !== 'enc') return { reason: 'its use is not enc', ...named }
   if (operations !== undefined && !permitsWrapping(operations)) return { reason: 'its key_ops do not permit wrapping a key', ...named }
+  // OpenID Connect (Discovery, `jwks_uri`): where both kinds are in one set, each says which it is.
+  if (mixed && use === undefined && operations === undefined && jwk['alg'] === undefined) return { reason: 'it does not say what it is for, in a set that has signature keys', ...named }
   const times = { notBefore: milliseconds(jwk['nbf']), issuedAt: milliseconds(jwk['iat']), notAfter: milliseconds(jwk['exp']) }
   if (Object.values(times).includes(null)) return { reason: 'its nbf, iat or exp is not a time in seconds', ...named }
   const checked = checkPublicKey(jwk)

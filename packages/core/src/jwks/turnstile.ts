@@ -1,23 +1,80 @@
-/** Lets a few in at a time for each key, and the others wait in line. */
+/** Lets a few in at a time, for each key and in total; the others wait in line. */
 export interface Turnstile {
-  pass<Value>(key: string, enter: () => Promise<Value>): Promise<Value>
+  /** Rejects when the signal aborts while waiting, or when the time that is left for it is over. */
+  pass<Value>(key: string, wait: Patience, enter: () => Promise<Value>): Promise<Value>
 }
 
-export function createTurnstile(width: number): Turnstile {
-  const lines = new Map<string, { inside: number; readonly waiting: (() => void)[] }>()
+export interface Patience {
+  readonly signal: AbortSignal
+  /** Milliseconds; asked again when they are over, because there may be more by then. */
+  readonly leftMs: () => number
+}
+
+export interface TurnstileWidth {
+  readonly perKey: number
+  readonly total: number
+}
+
+interface Waiting {
+  readonly key: string
+  readonly admit: () => void
+}
+
+export function createTurnstile({ perKey, total }: TurnstileWidth): Turnstile {
+  const inside = new Map<string, number>()
+  let count = 0
+  const line = new Set<Waiting>()
+
+  const hasRoom = (key: string): boolean => count < total && (inside.get(key) ?? 0) < perKey
+  const move = (key: string, by: 1 | -1): void => {
+    count += by
+    const left = (inside.get(key) ?? 0) + by
+    if (left === 0) inside.delete(key)
+    else inside.set(key, left)
+  }
+  /** The first in line for whom there is room: one whose key is full holds nobody else up. */
+  const admitNext = (): void => {
+    for (const waiting of line) {
+      if (!hasRoom(waiting.key)) continue
+      line.delete(waiting)
+      // The place is taken at once, so that nobody who comes meanwhile gets it too.
+      move(waiting.key, 1)
+      waiting.admit()
+      return
+    }
+  }
+  const wait = async (key: string, { signal, leftMs }: Patience): Promise<void> => {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const waiting: Waiting = { key, admit: resolve }
+    const leave = (): void => {
+      line.delete(waiting)
+      reject(new Error('left the line'))
+    }
+    let timer: NodeJS.Timeout | undefined
+    const look = (): void => {
+      const left = leftMs()
+      if (left <= 0) leave()
+      else timer = setTimeout(look, left).unref()
+    }
+    signal.addEventListener('abort', leave, { once: true })
+    line.add(waiting)
+    look()
+    await promise.finally(() => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', leave)
+    })
+  }
+
   return {
-    async pass(key, enter) {
-      const line = lines.get(key) ?? { inside: 0, waiting: [] }
-      lines.set(key, line)
-      // Whoever leaves hands the place over, so the count does not move.
-      if (line.inside >= width) await new Promise<void>((resolve) => line.waiting.push(resolve))
-      else line.inside++
+    async pass(key, patience, enter) {
+      patience.signal.throwIfAborted()
+      if (hasRoom(key)) move(key, 1)
+      else await wait(key, patience)
       try {
         return await enter()
       } finally {
-        const next = line.waiting.shift()
-        if (next) next()
-        else if (--line.inside === 0) lines.delete(key)
+        move(key, -1)
+        admitNext()
       }
     },
   }

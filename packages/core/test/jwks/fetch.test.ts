@@ -14,7 +14,7 @@ const UNAVAILABLE = 'ERR_SEALBUS_DIRECTORY_UNAVAILABLE'
 async function start(answer: Answer): Promise<{ clock: ReturnType<typeof testClock>; directory: JwksDirectory }> {
   const { url } = await startEndpoint(answer)
   const clock = testClock()
-  return { clock, directory: createJwksDirectory({ recipients: { billing: url }, allowInsecureLoopback: true, clock }) }
+  return { clock, directory: createJwksDirectory({ recipients: { billing: url }, allowInsecureLoopback: true, retries: 0, clock }) }
 }
 
 async function retryAfterOf(directory: JwksDirectory): Promise<number> {

@@ -34,7 +34,7 @@ describe('an inspection', () => {
 
   it('says of a page that it is no set, and quotes nothing of it', async () => {
     const endpoint = await startEndpoint((_request, response) => void response.end('<html>'))
-    expect(await inspectKeySet(endpoint.url, { allowInsecureLoopback: true })).toMatchObject({ kind: 'set', problem: 'it is no JWK Set: it is not a JSON object', keys: [] })
+    expect(await inspectKeySet(endpoint.url, { allowInsecureLoopback: true })).toMatchObject({ kind: 'set', problem: 'it is no key set: it is not a JSON object', keys: [] })
   })
 
   it('refuses the URLs that a directory refuses', async () => {

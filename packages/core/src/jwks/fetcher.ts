@@ -1,0 +1,58 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
+import { type Fetch, fetchKeySet, type FetchOptions, type FetchResult } from './fetch.ts'
+import { DIRECTORY_LIMITS } from './limits.ts'
+import { createTurnstile } from './turnstile.ts'
+
+export interface FetcherOptions {
+  readonly fetch: Fetch
+  /** Of one attempt. */
+  readonly timeoutMs: number
+  /** Further attempts after the first. */
+  readonly retries: number
+  /** Ends everything: the directory was closed. */
+  readonly signal: AbortSignal
+  /** A replacement for waiting, for tests. */
+  readonly pause?: (ms: number, signal: AbortSignal) => Promise<unknown>
+}
+
+export type Fetcher = (url: string, options: Pick<FetchOptions, 'validators' | 'maxBytes'>) => Promise<FetchResult>
+
+const pauseUnref = (ms: number, signal: AbortSignal): Promise<unknown> => sleep(ms, undefined, { signal, ref: false })
+
+/**
+ * Fetches that are tried again after a failure that may pass: a broken connection, a time-out, 5xx, 429. All attempts of one, with the
+ * wait for a free connection, take at most twice the time-out, counted from the host's last good answer where others had one
+ * meanwhile: a long line at a host that answers is no outage, and a host that hangs holds nobody for longer.
+ */
+export function createFetcher({ fetch, timeoutMs, retries, signal, pause = pauseUnref }: FetcherOptions): Fetcher {
+  const turnstile = createTurnstile({ perKey: DIRECTORY_LIMITS.connectionsPerHost, total: DIRECTORY_LIMITS.connections })
+  const answered = new LRUCache<string, number>({ max: DIRECTORY_LIMITS.entries })
+  const budgetMs = timeoutMs * DIRECTORY_LIMITS.budgetTimeouts
+
+  return async (url, options) => {
+    const { host } = new URL(url)
+    const start = performance.now()
+    const leftMs = (): number => Math.max(start, answered.get(host) ?? 0) + budgetMs - performance.now()
+    const once = async (): Promise<FetchResult> => {
+      const result = await fetchKeySet(url, { ...options, fetch, signal, timeoutMs: Math.max(1, Math.min(timeoutMs, Math.ceil(leftMs()))) })
+      if (result.kind !== 'unavailable') answered.set(host, performance.now())
+      return result
+    }
+    let result: FetchResult = { kind: 'unavailable', reason: `could not be asked: no connection to its host was free for ${budgetMs} ms`, passing: true }
+    for (let attempt = 0; attempt <= retries; attempt++) {
+      try {
+        result = await turnstile.pass(host, { signal, leftMs }, once)
+        if (result.kind !== 'unavailable' || !result.passing) return result
+        // Full jitter, so that a fleet that failed together does not come back together.
+        const pauseMs = Math.max(result.retryAfterMs ?? 0, DIRECTORY_LIMITS.retryFirstMs + Math.random() * (DIRECTORY_LIMITS.retryLongestMs - DIRECTORY_LIMITS.retryFirstMs))
+        if (attempt === retries || pauseMs >= leftMs()) return result
+        await pause(pauseMs, signal)
+      } catch {
+        // The time is over, or the directory closed: what the last attempt said stands.
+        return result
+      }
+    }
+    return result
+  }
+}
