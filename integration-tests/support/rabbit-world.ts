@@ -35,12 +35,12 @@ export const dispositions = { holdBackoffMs: { first: 10, longest: 50 } }
 
 export interface RabbitWorldOptions {
   /** Options of the queue `orders`. */
-  readonly queue?: Options.AssertQueue
+  readonly queue?: (names: { parked: string }) => Options.AssertQueue
   /** More channels, and changes to `orders`, by the world's own names. */
   readonly channels?: (names: { orders: string; exchange: string }) => ChannelDeclarations
 }
 
-export async function createRabbitWorld(url: string, { queue: queueOptions = {}, channels }: RabbitWorldOptions = {}): Promise<RabbitWorld> {
+export async function createRabbitWorld(url: string, { queue: queueOptions = () => ({}), channels }: RabbitWorldOptions = {}): Promise<RabbitWorld> {
   const orders = uniqueName('orders')
   const exchange = uniqueName('shop')
   const parked = `${orders}.parked`
@@ -66,7 +66,7 @@ export async function createRabbitWorld(url: string, { queue: queueOptions = {},
     await plain.assertQueue(name, { durable: true, ...options, arguments: { ...(given?.['x-queue-type'] !== 'stream' && { 'x-expires': 300_000 }), ...given } })
     return name
   }
-  await queue(orders, queueOptions)
+  await queue(orders, queueOptions({ parked }))
   await queue(parked)
   await plain.assertExchange(exchange, 'fanout', { durable: true, autoDelete: true })
   await plain.bindQueue(orders, exchange, '')

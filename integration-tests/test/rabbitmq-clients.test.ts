@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createSealer, opened, type RecipientDirectory } from '@sealbus/core'
 import { channelHealth, sealAmqp } from '@sealbus/rabbitmq'
-import type { ConfirmChannel, Message } from 'amqplib'
+import { type ConfirmChannel, connect, type Message } from 'amqplib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { describeWithRabbit, uniqueName } from '../support/brokers.ts'
 import { createCanaries } from '../support/canaries.ts'
@@ -80,7 +80,7 @@ describeWithRabbit('RabbitMQ clients', ({ url }) => {
         await channel.publish('', world.orders, next())
         await expect.poll(() => received.length).toBe(7)
         // The control: the proxy does find what passes.
-        const bare = await (await import('amqplib')).connect(behind.href)
+        const bare = await connect(behind.href)
         const plain = await bare.createConfirmChannel()
         plain.sendToQueue(world.parked, Buffer.from(control.next()))
         await plain.waitForConfirms()

@@ -88,8 +88,14 @@ export interface AmqpConnection extends Emitter {
 export interface ManagedChannel extends Emitter {
   publish(exchange: string, routingKey: string, content: unknown, options?: PublishOptions): Promise<boolean>
   sendToQueue(queue: string, content: unknown, options?: PublishOptions): Promise<boolean>
-  addSetup(setup: (channel: never) => Promise<void>): unknown
+  addSetup(...given: never[]): unknown
   close(): Promise<void>
+}
+
+/** Hands over each amqplib channel that a managed one makes: the present one, and those of later connections. */
+export function onEachInner(channel: ManagedChannel, hand: (inner: Emitter) => void): void {
+  const setups = channel as { addSetup(setup: (inner: Emitter) => Promise<void>): unknown }
+  setups.addSetup(async (inner) => hand(inner))
 }
 
 export const isManagedChannel = (channel: object): channel is ManagedChannel => 'addSetup' in channel

@@ -1,5 +1,5 @@
 import { type Channel, type Opener, SealbusError } from '@sealbus/core'
-import { createDispositions, type DispositionOptions } from '@sealbus/core/adapter'
+import { checkNames, createDispositions, type DispositionOptions } from '@sealbus/core/adapter'
 import type { AmqpMessage, ConsumeOptions, ConsumingChannel } from './client-shape.ts'
 import { type ConsumerLine, createConsumerLine, type StoppedConsumer } from './consumer-line.ts'
 import { type Methods, type RoleParts, wrap } from './delegation.ts'
@@ -18,7 +18,7 @@ export interface OpenChannelOptions {
   readonly park?: ParkingPlace
   /** Called once for each consumer that a message stopped. Required where no parking place is given. */
   readonly onStopped?: (stopped: StoppedConsumer) => void
-  /** Called for each message that was parked, after its copy was confirmed and it was acknowledged. */
+  /** Called for each message that was parked: after its copy was confirmed and it was acknowledged, or when it was rejected to its dead-letter exchange. */
   readonly onParked?: (parked: ParkedMessage) => void
   /** What happens to messages that do not open, where the defaults are not wanted. */
   readonly dispositions?: DispositionOptions
@@ -28,6 +28,8 @@ export interface OpenChannelOptions {
    */
   readonly consumerTimeoutMs?: number
 }
+
+const OPTIONS: Record<keyof OpenChannelOptions, true> = { opener: true, park: true, onStopped: true, onParked: true, dispositions: true, consumerTimeoutMs: true }
 
 /** What the wrapper keeps for `channelHealth` and for closing. */
 export interface ConsumingState {
@@ -47,8 +49,8 @@ export interface ConsumingState {
  * `close` ends all waiting first; what nobody was given goes back to its queue with the channel.
  *
  * `consume` rejects with ERR_SEALBUS_UNDECLARED_CHANNEL, and with ERR_SEALBUS_INVALID_OPTION for `noAck` where a message
- * could be held or stop the consumer: with a parking place it is allowed, and a message that waits is lost when the
- * process ends (at most once). `get` goes on to the next message after one that was parked or skipped, and returns any
+ * could be held or stop the consumer: with a parking exchange it is allowed, and a message that waits is lost when the
+ * process ends (at most once). Direct replies, from `amq.rabbitmq.reply-to`, are always taken so. `get` goes on to the next message after one that was parked or skipped, and returns any
  * other to the queue and rejects with its error.
  *
  * @throws ERR_SEALBUS_ALREADY_WRAPPED, ERR_SEALBUS_INVALID_OPTION
@@ -73,7 +75,9 @@ export interface CheckedConsuming {
 }
 
 /** @throws ERR_SEALBUS_INVALID_OPTION */
-export function checkConsuming({ park, onStopped, dispositions = {}, consumerTimeoutMs = 30 * 60_000 }: OpenChannelOptions): CheckedConsuming {
+export function checkConsuming(options: OpenChannelOptions): CheckedConsuming {
+  checkNames('opening a channel', OPTIONS, options)
+  const { park, onStopped, dispositions = {}, consumerTimeoutMs = 30 * 60_000 } = options
   if (!park && !onStopped) throw invalid('`onStopped` is required where no parking place is given: a message that cannot be opened stops its consumer')
   if (!Number.isInteger(consumerTimeoutMs) || consumerTimeoutMs < 1_000) throw invalid('`consumerTimeoutMs` is an integer from 1,000')
   createDispositions(dispositions, park !== undefined)
@@ -96,7 +100,10 @@ function consuming(target: ConsumingChannel, options: OpenChannelOptions, { park
 
   const surface = (thrown: unknown): void => closeLikeClient(target, thrown, end)
 
-  const settlerFor = (queue: string): Settler => createSettler({ queue, ledger, dispositions, parking, onParked })
+  // A direct reply is in no queue that could move it.
+  const parkingOf = (queue: string): Parking | undefined => (queue === DIRECT_REPLY_TO && parking?.leaves === 'rejected' ? undefined : parking)
+
+  const settlerFor = (queue: string): Settler => createSettler({ queue, ledger, dispositions, parking: parkingOf(queue), onParked })
 
   const declaredAt = (queue: string): Channel => {
     const declared = opener.channels.at(queue)
@@ -177,10 +184,15 @@ function chained(methods: Methods, asked: PromisedChannel): Methods {
   return Object.fromEntries(Object.entries(methods).map(([name, method]) => [name, chain(method)]))
 }
 
+/** RabbitMQ's pseudo-queue for replies. It is consumed without acknowledgements, and lives as long as its channel. */
+const DIRECT_REPLY_TO = 'amq.rabbitmq.reply-to'
+
 /** Without acknowledgements there is nothing to hold, and nothing to return when a consumer stops. */
 function checkNoAck(queue: string, { unavailable, keyMissing, notARecipient, failed }: DispositionOptions, parking: Parking | undefined): void {
-  if (parking && !unavailable && keyMissing !== 'stop' && notARecipient !== 'stop' && failed !== 'stop') return
-  throw invalid(`\`noAck\` on the queue ${JSON.stringify(queue)}: a message that is held or stops its consumer would be lost. Acknowledge, or give a parking place and no 'stop'`)
+  // Whoever waits for a reply has a time-out anyway.
+  if (queue === DIRECT_REPLY_TO) return
+  if (parking?.leaves === 'acknowledged' && !unavailable && keyMissing !== 'stop' && notARecipient !== 'stop' && failed !== 'stop') return
+  throw invalid(`\`noAck\` on the queue ${JSON.stringify(queue)}: a message that is held or stops its consumer would be lost. Acknowledge, or give a parking exchange and no 'stop'`)
 }
 
 const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', reason)

@@ -107,12 +107,8 @@ export function createDeliveryLedger(target: SettlingChannel): DeliveryLedger {
     ackWithheld(message): void {
       settleWithheld(message, (each) => target.ack(each))
     },
-    requeueWithheld(message): void {
-      settleWithheld(message, (each) => target.nack(each, false, true))
-    },
-    rejectWithheld(message): void {
-      settleWithheld(message, (each) => target.nack(each, false, false))
-    },
+    requeueWithheld: (message) => settleWithheld(message, (each) => refuse(target, each, true)),
+    rejectWithheld: (message) => settleWithheld(message, (each) => refuse(target, each, false)),
     async fetching<Value>(fetch: () => Promise<Value>): Promise<Value> {
       fetches++
       try {
@@ -133,6 +129,12 @@ export function createDeliveryLedger(target: SettlingChannel): DeliveryLedger {
       nackAll: (requeue?: boolean) => all((each, multiple) => target.nack(each, multiple, requeue)),
     },
   }
+}
+
+/** A stream keeps what is acknowledged, and the broker closes the connection of whoever refuses a message of one. */
+function refuse(target: SettlingChannel, message: AmqpMessage, requeue: boolean): void {
+  if (message.properties.headers?.['x-stream-offset'] === undefined) target.nack(message, false, requeue)
+  else target.ack(message)
 }
 
 /** Settles on a channel that may be closed: its deliveries are back in their queues then. */

@@ -1,6 +1,6 @@
 export { channelHealth, type ChannelHealth } from './channel-health.ts'
 export { openChannel, type OpenChannelOptions } from './consuming-channel.ts'
 export type { StoppedConsumer } from './consumer-line.ts'
-export type { ParkingPlace } from './parking.ts'
+export type { DeadLettering, ParkedMessage, ParkingExchange, ParkingPlace } from './parking.ts'
 export { sealChannel, type SealChannelOptions } from './publishing-channel.ts'
 export { sealAmqp, type SealAmqpOptions } from './sealed-amqp.ts'

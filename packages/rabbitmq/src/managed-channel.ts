@@ -1,5 +1,5 @@
 import { SealbusError, type Sealer } from '@sealbus/core'
-import type { Emitter, ManagedChannel, PublishOptions } from './client-shape.ts'
+import { type Emitter, type ManagedChannel, onEachInner, type PublishOptions } from './client-shape.ts'
 import { wrap } from './delegation.ts'
 import { createKeyWait } from './key-wait.ts'
 import { type Address, createOutgoingSeal, type Outgoing, sealedAhead } from './outgoing.ts'
@@ -32,7 +32,7 @@ export function sealManagedChannel<C extends ManagedChannel>(channel: C, json: b
   return wrap(channel, 'publishing', (target) => {
     const keys = createKeyWait(sealer, keyWaitMs)
     const kept = keeping(target, () => keys.end())
-    target.addSetup(async (inner: Emitter) => returns.listen(inner))
+    onEachInner(target, (inner) => returns.listen(inner))
 
     const publish = async (address: Address, given: unknown, options: PublishOptions, send: (sealed: Outgoing) => Promise<boolean>): Promise<boolean> => {
       const content = toBuffer(given, json)
@@ -81,7 +81,7 @@ export function refuseManagedPublishing<C extends ManagedChannel>(channel: C): C
 
 function keeping(target: ManagedChannel, end: () => void): ManagedState {
   const state: ManagedState = { channel: undefined, end }
-  target.addSetup(async (inner: Emitter) => void (state.channel = inner))
+  onEachInner(target, (inner) => (state.channel = inner))
   return state
 }
 

@@ -2,7 +2,7 @@ import { type Channel, SealbusError, type Sealer } from '@sealbus/core'
 import type { PublishOptions } from './client-shape.ts'
 import { correspondenceOf } from './correspondence.ts'
 import { createPrivateMark, type PrivateMark } from './private-mark.ts'
-import { toSealedOptions, toSealOptions } from './properties.ts'
+import { checkProperties, toSealedOptions, toSealOptions } from './properties.ts'
 
 /** A message on its way out, sealed or declared plain: the same for every client. */
 export interface Outgoing {
@@ -34,6 +34,7 @@ export function createOutgoingSeal(sealer: Sealer, maxMessageBytes: number): Out
     seal(address, content, options): Outgoing {
       const channel = channelOf(address, options)
       if (channel.plaintext) return { content, options }
+      checkProperties(options)
       const sealed = sealer.sealSync(content, toSealOptions(channel.name, options, correspondence.answered(address, options)))
       if (sealed.bytes.length > maxMessageBytes) {
         throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `the message has ${sealed.bytes.length} bytes sealed (${content.length} before), and the broker takes ${maxMessageBytes}`)

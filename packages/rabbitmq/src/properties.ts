@@ -42,6 +42,25 @@ export function toOpenedMessage<Message extends AmqpMessage>(message: Message, {
   )
 }
 
+/** amqplib encodes the properties into 64 KiB; releases before 2.3.1 cut them off there, and the broker closes the connection. */
+const PROPERTIES_BYTES = 65_536
+
+/** @throws ERR_SEALBUS_TOO_LARGE for properties that the client could not encode */
+export function checkProperties(options: PublishOptions): void {
+  const bytes = sizeOf(options)
+  if (bytes > PROPERTIES_BYTES) throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `the properties and headers have ${bytes} bytes, and the client takes ${PROPERTIES_BYTES}`)
+}
+
+/** As AMQP encodes a value, at least: names and lengths included. */
+function sizeOf(value: unknown): number {
+  if (typeof value === 'string' || Buffer.isBuffer(value)) return 5 + Buffer.byteLength(value)
+  if (typeof value !== 'object' || value === null) return value === undefined ? 0 : 2
+  if (Array.isArray(value)) return value.reduce<number>((sum, each) => sum + sizeOf(each), 5)
+  let sum = 5
+  for (const [name, each] of Object.entries(value)) if (each !== undefined) sum += 1 + Buffer.byteLength(name) + sizeOf(each)
+  return sum
+}
+
 /** An empty string is an absent property: brokers and clients do not tell them apart. */
 function text(name: string, value: unknown): string | undefined {
   if (value === undefined || value === null || value === '') return undefined

@@ -36,7 +36,8 @@ export function createSettler({ queue, ledger, dispositions: options, parking, o
         const parked = await parking?.park(message, queue, error.code).catch(() => undefined)
         // Not lost and not skipped: it waits for its parking place as it would for a key.
         if (!parked) return { retryInMs: Math.min(PARK_BACKOFF.longest, PARK_BACKOFF.first * 2 ** Math.min(attempt.attempts, 20)) }
-        ledger.ackWithheld(message)
+        if (parking?.leaves === 'rejected') ledger.rejectWithheld(message)
+        else ledger.ackWithheld(message)
         callOut(() => onParked?.(parked))
         return 'settled'
       }
