@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
-  ssr: { resolve: { conditions: ['@sealbus/source', 'module', 'node', 'default'] } },
-  resolve: { conditions: ['@sealbus/source', 'module', 'node', 'default'] },
+  ssr: { resolve: { conditions: ['@sealbus/source', 'node', 'default'] } },
+  resolve: { conditions: ['@sealbus/source', 'node', 'default'] },
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['global-setup.ts'],

@@ -44,8 +44,9 @@ export function wrap<Target extends object>(target: Target, methods: Readonly<Re
     },
     // Assignment comes here too: `set` without a trap defines on the receiver, which is the proxy.
     defineProperty(_, property, descriptor): boolean {
-      if (!own.has(property) || !('value' in descriptor)) return Reflect.defineProperty(target, property, descriptor)
-      own.set(property, descriptor.value)
+      if (!own.has(property)) return Reflect.defineProperty(target, property, descriptor)
+      // An instrumentation that found nothing to go over assigns undefined: the method stays.
+      if (typeof descriptor.value === 'function') own.set(property, descriptor.value)
       return true
     },
   })
