@@ -1,7 +1,7 @@
 import type { Channels, Opener, OpenerOptions, Sealer } from '@sealbus/core'
 import { sealKafka, type SealKafkaOptions } from '@sealbus/kafka'
 import { type Admin, type Consumer, type ConsumerConfig, Kafka, type KafkaConfig, type KafkaMessage, logLevel, type Producer } from 'kafkajs'
-import { afterAll, afterEach, beforeAll, expect } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, vi } from 'vitest'
 import { uniqueName } from './brokers.ts'
 import { remoteIdentities, type Services, startServices } from './services.ts'
 
@@ -25,22 +25,22 @@ export interface KafkaFixture {
   /** A producer that seals. */
   readonly sealed: Producer
   /** Creates a topic, whose name begins with the channel's. */
-  topic(channel?: string, options?: { partitions?: number; config?: Readonly<Record<string, string>> }): Promise<string>
+  readonly topic: (channel?: string, options?: { partitions?: number; config?: Readonly<Record<string, string>> }) => Promise<string>
   /** A consumer that opens, connected and subscribed from the beginning. */
-  consumer(options: ConsumerOptions): Promise<Consumer>
+  readonly consumer: (options: ConsumerOptions) => Promise<Consumer>
   /** A producer that seals, with a configuration of its own, connected. */
-  producer(config: Parameters<Kafka['producer']>[0], options?: Partial<SealKafkaOptions>): Promise<Producer>
-  opener(options?: Partial<OpenerOptions>): Opener
+  readonly producer: (config: Parameters<Kafka['producer']>[0], options?: Partial<SealKafkaOptions>) => Promise<Producer>
+  readonly opener: (options?: Partial<OpenerOptions>) => Opener
   /** An opener of `billing` whose key source can be switched off and on. */
-  remote(): { source: ReturnType<typeof remoteIdentities>; opener: Opener }
+  readonly remote: () => { source: ReturnType<typeof remoteIdentities>; opener: Opener }
   /** Committed offsets, in the order of the partitions; '-1' where there is none. */
-  committed(groupId: string, topic: string): Promise<string[]>
+  readonly committed: (groupId: string, topic: string) => Promise<string[]>
   /** The ends of the partitions. */
-  ends(topic: string): Promise<string[]>
+  readonly ends: (topic: string) => Promise<string[]>
   /** The records as the broker has them, as many as are asked for, in the order of the partitions. */
-  stored(topic: string, count: number): Promise<KafkaMessage[]>
+  readonly stored: (topic: string, count: number) => Promise<KafkaMessage[]>
   /** Ends this after the test. */
-  closeLater(close: () => Promise<unknown>): void
+  readonly closeLater: (close: () => Promise<unknown>) => void
 }
 
 export function useKafka(bootstrap: readonly string[], channels: Channels, client: Partial<KafkaConfig> = {}): KafkaFixture {
@@ -57,6 +57,7 @@ export function useKafka(bootstrap: readonly string[], channels: Channels, clien
     sealer = await services.sealer(channels)
     sealed = sealKafka(kafka, { sealer }).producer()
     await Promise.all([admin.connect(), raw.connect(), sealed.connect()])
+    await untilGroupsServe(admin)
   })
   afterEach(async () => {
     await Promise.all(closing.splice(0).map((close) => close()))
@@ -121,6 +122,17 @@ export function useKafka(bootstrap: readonly string[], channels: Channels, clien
   }
   return fixture
 }
+
+/**
+ * A broker that has just started may still load the coordinators of groups, which kafkajs takes for a crash of its own.
+ * Groups are spread by the hash of their name, so consecutive letters meet each of up to 50 coordinators.
+ */
+async function untilGroupsServe(admin: Admin): Promise<void> {
+  await Promise.all(Array.from({ length: 50 }, (_, index) => vi.waitFor(() => admin.fetchOffsets({ groupId: String.fromCharCode(48 + index) }), { timeout: 60_000, interval: 100 })))
+}
+
+/** A record without anything in it, for a list that turns out to be empty. */
+export const NOTHING: { readonly key: null; readonly value: null; readonly headers?: KafkaMessage['headers'] } = { key: null, value: null }
 
 /** An envelope whose tag was changed on the way: it can be parsed, and never opens. */
 export function tamper(envelope: Buffer): Buffer {

@@ -6,7 +6,7 @@ import { consumerHealth, type ParkedMessage, type StoppedMessage } from '@sealbu
 import type { Batch, Consumer, EachBatchPayload, KafkaMessage } from 'kafkajs'
 import { expect, it } from 'vitest'
 import { describeWithKafka, uniqueName } from '../support/brokers.ts'
-import { tamper, useKafka, WAIT } from '../support/kafka-fixture.ts'
+import { NOTHING, tamper, useKafka, WAIT } from '../support/kafka-fixture.ts'
 
 // The numbers are those of the list of pitfalls in docs/KAFKA.md.
 const channels = defineChannels({
@@ -19,10 +19,10 @@ describeWithKafka('Kafka pitfalls: consuming', ({ bootstrap }) => {
   const fixture = useKafka(bootstrap, channels)
   const envelope = (value: string): Buffer => fixture.sealer.sealSync(value, { channel: 'orders', key: null }).bytes
   const values = (count: number, partition = 0, stem = ''): { value: string; partition: number }[] => Array.from({ length: count }, (_, index) => ({ value: `${stem}${index}`, partition }))
-  /** Names of the events of a consumer, as they come. */
+  /** Names of the events of a consumer, as they come; of a crash, why too. */
   const eventsOf = (consumer: Consumer, ...names: (keyof Consumer['events'])[]): string[] => {
     const seen: string[] = []
-    for (const name of names) consumer.on(consumer.events[name] as never, () => void seen.push(name))
+    for (const name of names) consumer.on(consumer.events[name] as never, ({ payload }: { payload?: { error?: Error } | null }) => void seen.push(payload?.error ? `${name}: ${payload.error.stack}` : name))
     return seen
   }
 
@@ -187,9 +187,9 @@ describeWithKafka('Kafka pitfalls: consuming', ({ bootstrap }) => {
     const groupId = uniqueName('group')
     const batches: number[] = []
     const wrapped = await consumer({ topics: [topic], groupId, park: { topic: parkTopic, producer: raw } })
-    await wrapped.run({ eachBatchAutoResolve: false, eachBatch: async ({ batch, resolveOffset }) => {
-      batches.push(batch.messages.length)
-      for (const { offset } of batch.messages) resolveOffset(offset)
+    await wrapped.run({ eachBatchAutoResolve: false, eachBatch: async (payload) => {
+      batches.push(payload.batch.messages.length)
+      for (const { offset } of payload.batch.messages) payload.resolveOffset(offset)
     } })
     await expect.poll(() => committed(groupId, topic), WAIT).toEqual(['3'])
     await sealed.send({ topic, messages: values(1) })
@@ -234,11 +234,11 @@ describeWithKafka('Kafka pitfalls: consuming', ({ bootstrap }) => {
       seen.push(String(value))
       if (offset === '2' && seen.length === 3) wrapped.seek({ topic, partition: 0, offset: '8' })
     }
-    await wrapped.run(mode === 'eachMessage' ? { eachMessage: async ({ message }) => handle(message) } : { eachBatch: async ({ batch, resolveOffset, isStale }: EachBatchPayload) => {
-      for (const message of batch.messages) {
-        if (isStale()) break
+    await wrapped.run(mode === 'eachMessage' ? { eachMessage: async ({ message }) => handle(message) } : { eachBatch: async (payload: EachBatchPayload) => {
+      for (const message of payload.batch.messages) {
+        if (payload.isStale()) break
         handle(message)
-        resolveOffset(message.offset)
+        payload.resolveOffset(message.offset)
       }
     } })
     await expect.poll(() => committed(groupId, topic), WAIT).toEqual(['10'])
@@ -287,15 +287,15 @@ describeWithKafka('Kafka pitfalls: consuming', ({ bootstrap }) => {
     const told: string[] = []
     const first = await consumer({ topics: [topic], groupId })
     const began = Promise.withResolvers<void>()
-    await first.run({ eachBatch: async ({ batch, heartbeat, commitOffsetsIfNecessary }) => {
+    await first.run({ eachBatch: async (payload) => {
       began.resolve()
-      const { topic: from, partition } = batch
+      const { topic: from, partition } = payload.batch
       try {
         while (told.length === 0) {
           await sleep(50)
-          await heartbeat()
+          await payload.heartbeat()
         }
-        await commitOffsetsIfNecessary({ topics: [{ topic: from, partitions: [{ partition, offset: batch.lastOffset() }] }] })
+        await payload.commitOffsetsIfNecessary({ topics: [{ topic: from, partitions: [{ partition, offset: payload.batch.lastOffset() }] }] })
       } catch (error) {
         told.push((error as { type?: string }).type ?? String(error))
         throw error
@@ -312,7 +312,7 @@ describeWithKafka('Kafka pitfalls: consuming', ({ bootstrap }) => {
     const topic = await fixture.topic()
     const headers = JSON.parse('{"__proto__":"a","constructor":"b","toString":"c","hasOwnProperty":"d","content-type":"application/json"}') as Record<string, string>
     await sealed.send({ topic, messages: [{ value: '{"n":1}', headers }] })
-    const [{ value = null } = {}] = await stored(topic, 1)
+    const [{ value } = NOTHING] = await stored(topic, 1)
     await raw.send({ topic, messages: [
       { value, headers: { 'content-type': ['application/jose+json', 'text/plain'] } },
       { value, headers: { 'Content-Type': 'text/plain', 'CONTENT-TYPE': 'text/html' } },

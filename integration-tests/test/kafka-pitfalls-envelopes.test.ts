@@ -4,7 +4,7 @@ import type { ParkedMessage } from '@sealbus/kafka'
 import type { KafkaMessage } from 'kafkajs'
 import { afterEach, expect, it, vi } from 'vitest'
 import { describeWithKafka, uniqueName } from '../support/brokers.ts'
-import { tamper, useKafka, WAIT } from '../support/kafka-fixture.ts'
+import { NOTHING, tamper, useKafka, WAIT } from '../support/kafka-fixture.ts'
 
 // The numbers are those of the list of pitfalls in docs/KAFKA.md.
 const channels = defineChannels({
@@ -34,7 +34,7 @@ describeWithKafka('Kafka pitfalls: envelopes on their way', ({ bootstrap }) => {
     const origin = await topic()
     const [retry, dead, mirror] = [await named(`${origin}-retry`), await named(`${origin}-dlq`), await named(`dr.${origin}`)]
     await sealed.send({ topic: origin, messages: [{ key: 'k', value: 'on its way', headers: { a: '1', tenant: 'acme', z: '2', 'content-type': 'text/plain' }, timestamp: '1700000000000' }] })
-    const [{ key = null, value = null, headers = {} } = {}] = await stored(origin, 1)
+    const [{ key, value, headers = {} } = NOTHING] = await stored(origin, 1)
     const turned = Object.fromEntries(Object.entries(headers).toReversed())
     await raw.send({ topic: retry, messages: [{ key, value, headers: { ...turned, 'retry-count': '3', 'content-type': 'application/octet-stream' } }] })
     await raw.send({ topic: dead, messages: [{ key, value, headers: { tenant: headers['tenant'], 'dlq-reason': 'none' }, timestamp: '1600000000000' }] })
@@ -42,7 +42,7 @@ describeWithKafka('Kafka pitfalls: envelopes on their way', ({ bootstrap }) => {
     const { seen, parked } = await handledFrom([origin, retry, dead, mirror])
     await expect.poll(() => seen.length, WAIT).toBe(4)
     expect(new Set(seen.map(([from]) => from))).toEqual(new Set([origin, retry, dead, mirror]))
-    expect(seen.map(([, message]) => [String(message.value), String(message.headers?.['content-type']), opened(message)?.channel])).toEqual(Array(4).fill(['on its way', 'text/plain', 'orders']))
+    expect(seen.map(([, message]) => [String(message.value), String(message.headers?.['content-type']), opened(message)?.channel])).toEqual(Array.from({ length: 4 }, () => ['on its way', 'text/plain', 'orders']))
     expect(new Set(seen.map(([, message]) => opened(message)?.id)).size).toBe(1)
     expect(parked).toEqual([])
   })
@@ -52,7 +52,7 @@ describeWithKafka('Kafka pitfalls: envelopes on their way', ({ bootstrap }) => {
     const origin = await topic()
     const foreign = await topic('refunds')
     await sealed.send({ topic: origin, messages: [{ key: 'k', value: 'bound', headers: { tenant: 'acme' } }] })
-    const [{ key = null, value = null, headers = {} } = {}] = await stored(origin, 1)
+    const [{ key, value, headers = {} } = NOTHING] = await stored(origin, 1)
     await raw.send({ topic: origin, messages: [
       { key: 'other', value, headers },
       { value, headers },
@@ -90,7 +90,7 @@ describeWithKafka('Kafka pitfalls: envelopes on their way', ({ bootstrap }) => {
     await third.run({ eachMessage: deliver })
     await expect.poll(() => ids.length, WAIT).toBe(5)
     // What a producer's retry without idempotence leaves behind.
-    const [{ key = null, value = null, headers = {} } = {}] = await stored(name, 1)
+    const [{ key, value, headers = {} } = NOTHING] = await stored(name, 1)
     await raw.send({ topic: name, messages: [{ key, value, headers }] })
     await expect.poll(() => ids.length, WAIT).toBe(7)
     expect(new Set(ids).size).toBe(1)
@@ -101,7 +101,7 @@ describeWithKafka('Kafka pitfalls: envelopes on their way', ({ bootstrap }) => {
     const name = await topic()
     // Keys from a directory without a clock: it is the message's time that is to be old.
     const [identity] = services.named('billing').identities.list()
-    const sealer = createSealer({ directory: createStaticDirectory({ billing: { ...identity?.publicJwk, kid: 'billing-1' } as never }), channels, contentKeys: 'per-message' })
+    const sealer = createSealer({ directory: createStaticDirectory({ billing: { ...identity?.publicJwk, kid: 'billing-1' } }), channels, contentKeys: 'per-message' })
     const days = [-30, -3, 2]
     const messages = days.map((day) => {
       vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + day * 86_400_000 })
@@ -130,7 +130,7 @@ describeWithKafka('Kafka pitfalls: envelopes on their way', ({ bootstrap }) => {
     ] })
     const { seen, parked } = await handledFrom([name])
     await expect.poll(() => [seen.length, parked.length], WAIT).toEqual([2, 3])
-    expect(seen.map(([, message]) => [String(message.value), opened(message) !== undefined])).toEqual(Array(2).fill(['sealed', true]))
+    expect(seen.map(([, message]) => [String(message.value), opened(message) !== undefined])).toEqual(Array.from({ length: 2 }, () => ['sealed', true]))
     expect(parked.map(({ offset, code }) => [offset, code.replace('MALFORMED', 'NOT_SEALED')])).toEqual(['0', '1', '2'].map((offset) => [offset, 'ERR_SEALBUS_NOT_SEALED']))
   })
 

@@ -70,7 +70,7 @@ describeWithKafka('Kafka pitfalls: producing', ({ bootstrap }) => {
       await reader.connect()
       await reader.subscribe({ topic: name, fromBeginning: true })
       const end = Promise.withResolvers<void>()
-      const [{ high = '0' } = {}] = await fixture.admin.fetchTopicOffsets(name)
+      const [high = '0'] = await fixture.ends(name)
       await reader.run({ eachMessage: async ({ message }) => {
         found.push(String(message.key))
         if (BigInt(message.offset) + 1n >= BigInt(high)) end.resolve()
@@ -138,7 +138,7 @@ describeWithKafka('Kafka pitfalls: producing', ({ bootstrap }) => {
     const wrapped = await consumer({ topics: [name] })
     await wrapped.run({ eachMessage: async ({ message }) => void seen.push(message) })
     await expect.poll(() => seen.length, WAIT).toBe(3)
-    expect(seen.map(({ value, timestamp, headers }) => [String(value), timestamp, headers])).toEqual(Array(3).fill(['again', '1700000000000', { 'content-type': Buffer.from('text/plain'), list: [Buffer.from('a'), Buffer.from('b')] }]))
+    expect(seen.map(({ value, timestamp, headers }) => [String(value), timestamp, headers])).toEqual(Array.from({ length: 3 }, () => ['again', '1700000000000', { 'content-type': Buffer.from('text/plain'), list: [Buffer.from('a'), Buffer.from('b')] }]))
     expect(new Set(seen.map((message) => opened(message)?.id)).size).toBe(3)
   })
 
