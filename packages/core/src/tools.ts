@@ -8,3 +8,4 @@ export { type Inspection, inspectKeySet, type InspectOptions } from './jwks/insp
 export { DIRECTORY_LIMITS } from './jwks/limits.ts'
 export { type KeySet, parseKeySet, type RejectedKey, type SetKey } from './jwks/parse.ts'
 export { selectKey } from './jwks/select.ts'
+export { type PublicParts, publicParts } from './public-parts.ts'

@@ -1,0 +1,170 @@
+import { SealbusError } from '@sealbus/core'
+import type { BatchPayload, DeliveredRecord, KafkaLike } from './client-shape.ts'
+import { isWrapped } from './delegation.ts'
+
+/** A kafkajs client, or one of its shape. */
+export interface ReadableKafka extends KafkaLike {
+  admin: (...config: never[]) => { connect: () => Promise<void>; disconnect: () => Promise<void>; fetchTopicOffsets: (topic: string) => Promise<readonly { partition: number; low: string; high: string }[]> }
+}
+
+/** What a pass is shown: records of one partition, in their order. */
+export interface Passage {
+  readonly partition: number
+  readonly records: readonly DeliveredRecord[]
+  readonly heartbeat: () => Promise<void>
+}
+
+export interface Reading {
+  readonly topic: string
+  /** All partitions are read by this one member: where another joins, both would see a part only. */
+  readonly groupId: string
+  /** One after the other, each from the beginning of every partition to where it ended when the reading began. */
+  readonly passes: readonly {
+    readonly show: (passage: Passage) => Promise<void>
+    /** Whether this pass is needed in a partition, once the one before is through it. Default: always. */
+    readonly needed?: (partition: number) => boolean
+  }[]
+  /** Offered the count of records that there are, before the first is shown. At most: some may be the broker's own. */
+  readonly onTotal?: (total: number) => void
+  /** Looked at after each passage. */
+  readonly enough?: () => boolean
+  readonly signal?: AbortSignal | undefined
+}
+
+/** The members of kafkajs' consumer that are used here. */
+interface ReadingConsumer {
+  connect(): Promise<void>
+  subscribe(subscription: { topic: string; fromBeginning: boolean }): Promise<void>
+  run(config: { autoCommit: boolean; eachBatch: (payload: BatchPayload) => Promise<void> }): Promise<void>
+  seek(place: { topic: string; partition: number; offset: string }): void
+  pause(topicPartitions: { topic: string; partitions: number[] }[]): void
+  disconnect(): Promise<void>
+  on(event: string, listener: (event: { payload: unknown }) => void): unknown
+  readonly events: Readonly<Record<string, string>>
+}
+
+/** Where the reading is in one partition. */
+interface Position {
+  readonly low: string
+  /** The offset behind the last record. */
+  readonly end: bigint
+  pass: number
+}
+
+/**
+ * Reads a topic from its beginning to its present end, in several passes, and commits nothing.
+ *
+ * Rejects with what the client or a pass rejects with, and with ERR_SEALBUS_INVALID_OPTION where the group has another member.
+ */
+export async function readTopic(kafka: ReadableKafka, reading: Reading): Promise<void> {
+  checkClient(kafka)
+  const positions = await positionsOf(kafka, reading.topic)
+  reading.onTotal?.([...positions.values()].reduce((sum, { low, end }) => sum + Number(end - BigInt(low)), 0))
+  for (let attempt = 1; positions.size > 0 && !reading.signal?.aborted; attempt++) {
+    const begun = { shown: false }
+    try {
+      await read(kafka, reading, positions, begun)
+      return
+    } catch (error) {
+      // kafkajs does not try again to join a group whose coordinator has just started.
+      if (begun.shown || attempt === JOIN_ATTEMPTS || !isRetriable(error)) throw error
+      await new Promise((resolve) => setTimeout(resolve, JOIN_PAUSE_MS))
+    }
+  }
+}
+
+/** @throws ERR_SEALBUS_INVALID_OPTION */
+export function checkClient(kafka: object): void {
+  if (isWrapped(kafka)) throw invalid('the client itself is needed, not a wrapped one: parked copies are read, and go out, as they are')
+}
+
+const JOIN_ATTEMPTS = 20
+const JOIN_PAUSE_MS = 500
+const isRetriable = (error: unknown): boolean => typeof error === 'object' && error !== null && 'retriable' in error && error.retriable === true
+
+async function read(kafka: ReadableKafka, { topic, groupId, passes, enough = () => false, signal }: Reading, positions: Map<number, Position>, begun: { shown: boolean }): Promise<void> {
+  // A client that begins anew after an error would show records twice; this reading is begun anew by its caller.
+  const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false, retry: { restartOnFailure: async () => false } } as never) as unknown as ReadingConsumer
+  const { promise: finished, resolve: finish, reject: fail } = Promise.withResolvers<void>()
+  finished.catch(() => {})
+  let over = false
+  const end = (settle: () => void): void => {
+    over = true
+    settle()
+  }
+  const abort = (): void => end(finish)
+
+  /** A partition is at the end of a pass. */
+  const turn = (partition: number, position: Position): void => {
+    do position.pass++
+    while (passes[position.pass]?.needed?.(partition) === false)
+    if (position.pass < passes.length) {
+      consumer.seek({ topic, partition, offset: position.low })
+      return
+    }
+    positions.delete(partition)
+    consumer.pause([{ topic, partitions: [partition] }])
+    if (positions.size === 0) end(finish)
+  }
+
+  let joined = false
+  consumer.on(eventOf(consumer, 'GROUP_JOIN'), ({ payload }) => {
+    const assigned = (payload as { memberAssignment: Readonly<Record<string, readonly number[]>> }).memberAssignment[topic] ?? []
+    // A second time: somebody came or went, and kafkajs has forgotten the places.
+    if (joined || [...positions.keys()].some((partition) => !assigned.includes(partition))) end(() => fail(invalid(`the group ${JSON.stringify(groupId)} has another member: one redrive at a time`)))
+    joined = true
+  })
+  consumer.on(eventOf(consumer, 'CRASH'), ({ payload }) => end(() => fail((payload as { error: unknown }).error)))
+  // This event tells the place also where a batch holds nothing but the broker's own records, of which no handler is told.
+  consumer.on(eventOf(consumer, 'END_BATCH_PROCESS'), ({ payload }) => {
+    const { partition, lastOffset } = payload as { partition: number; lastOffset: string }
+    const position = positions.get(partition)
+    if (!over && position && BigInt(lastOffset) + 1n >= position.end) turn(partition, position)
+  })
+
+  const show = async ({ batch: { partition, messages }, heartbeat }: BatchPayload): Promise<void> => {
+    const position = positions.get(partition)
+    const pass = position && passes[position.pass]
+    if (over || !pass) return
+    begun.shown = true
+    try {
+      await pass.show({ partition, records: messages.filter(({ offset }) => BigInt(offset) < position.end), heartbeat })
+      if (enough()) end(finish)
+    } catch (error) {
+      // Thrown into the client, it would be tried again.
+      end(() => fail(error))
+    }
+  }
+
+  signal?.addEventListener('abort', abort, { once: true })
+  try {
+    await consumer.connect()
+    await consumer.subscribe({ topic, fromBeginning: true })
+    await consumer.run({ autoCommit: false, eachBatch: show })
+    await finished
+  } finally {
+    signal?.removeEventListener('abort', abort)
+    // What a pass has under way is waited for.
+    await consumer.disconnect()
+  }
+}
+
+/** The partitions that hold records. */
+async function positionsOf(kafka: ReadableKafka, topic: string): Promise<Map<number, Position>> {
+  const admin = kafka.admin()
+  try {
+    await admin.connect()
+    const offsets = await admin.fetchTopicOffsets(topic)
+    return new Map(offsets.filter(({ low, high }) => BigInt(low) < BigInt(high)).map(({ partition, low, high }) => [partition, { low, end: BigInt(high), pass: 0 }]))
+  } finally {
+    await admin.disconnect()
+  }
+}
+
+function eventOf(consumer: ReadingConsumer, name: string): string {
+  const event = consumer.events?.[name]
+  if (event === undefined) throw invalid(`a client is needed whose consumers tell of ${name}, as those of kafkajs do`)
+  return event
+}
+
+const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', reason)

@@ -1,0 +1,120 @@
+import type { Delivery, ParkedCopy, ParkedFacts, RedriveRun } from '@sealbus/core/adapter'
+import type { DeliveredRecord, InnerProducer, MessagePayload, OutgoingRecord } from './client-shape.ts'
+import { markOf } from './parked-copy.ts'
+import type { ReadableKafka } from './parked-topic.ts'
+import { toOpenedRecord } from './record.ts'
+
+/** What a redrive's own handler is given: the shape of kafkajs' `eachMessage`, with the place of the parked copy. */
+export interface RedrivenPayload extends MessagePayload {
+  /** What the copy's headers said, unauthenticated; `opened(message)` has what the envelope says. */
+  readonly parked: ParkedFacts
+}
+
+/** The group's own `eachMessage` will do. */
+export type RedriveHandler = (payload: never) => unknown
+
+export interface SenderOptions {
+  /** The parking topic, where what was redriven is marked. */
+  readonly from: string
+  readonly by: string
+  readonly to: string | RedriveHandler
+  readonly transactions: boolean
+}
+
+/** Carries messages to where they go, and marks them in the parking topic. Tells the run what came of each. */
+export interface RedriveSender {
+  connect(): Promise<void>
+  deliver(place: Omit<MessagePayload, 'message' | 'pause'>, deliveries: readonly DeliveryOf[], run: RedriveRun): Promise<void>
+  disconnect(): Promise<void>
+}
+
+/** A delivery, and the record that its copy is. */
+export interface DeliveryOf {
+  readonly delivery: Delivery
+  readonly record: DeliveredRecord
+}
+
+type Transaction = Pick<InnerProducer, 'sendBatch'> & { commit(): Promise<void>; abort(): Promise<void> }
+type Producer = Pick<InnerProducer, 'send'> & { connect(): Promise<void>; disconnect(): Promise<void>; transaction(): Promise<Transaction> }
+
+export function createSender(kafka: ReadableKafka, { from, by, to, transactions }: SenderOptions): RedriveSender {
+  const transactional = transactions && typeof to === 'string'
+  const inTransactions = { transactionalId: `sealbus-redrive.${from}.${by}`, idempotent: true, maxInFlightRequests: 1 }
+  const producer = kafka.producer((transactional ? inTransactions : {}) as never) as unknown as Producer
+  const marks = (partition: number, deliveries: readonly DeliveryOf[]): OutgoingRecord[] => deliveries.map(({ delivery }) => ({ ...markOf(delivery.copy), partition }))
+
+  const sendTo = async (topic: string, partition: number, deliveries: readonly DeliveryOf[]): Promise<void> => {
+    const copies = { topic, messages: deliveries.map(({ delivery }) => toOriginal(delivery.copy)) }
+    const noted = { topic: from, messages: marks(partition, deliveries) }
+    if (!transactional) {
+      // The messages first: what is marked must have arrived.
+      await producer.send({ ...copies, acks: -1 } as never)
+      await producer.send({ ...noted, acks: -1 } as never)
+      return
+    }
+    const transaction = await producer.transaction()
+    try {
+      await transaction.sendBatch({ topicMessages: [copies, noted], acks: -1 } as never)
+      await transaction.commit()
+    } catch (error) {
+      await transaction.abort().catch(() => {})
+      throw error
+    }
+  }
+
+  /**
+   * Ends what a run that was killed has left open, and waits for what is committed to be readable, which the broker sees to
+   * after it has answered: this run would not see the marks of the one before, and deliver its messages again.
+   */
+  const settleTransactions = async (): Promise<void> => {
+    if (!transactions) return
+    const sameId = kafka.producer(inTransactions as never) as unknown as Producer
+    try {
+      await sameId.connect()
+      const transaction = await sameId.transaction()
+      await transaction.abort()
+    } finally {
+      await sameId.disconnect()
+    }
+  }
+
+  return {
+    async connect(): Promise<void> {
+      await settleTransactions()
+      await producer.connect()
+    },
+    async deliver(place, deliveries, run): Promise<void> {
+      if (typeof to === 'string') {
+        await sendTo(to, place.partition, deliveries)
+        for (const { delivery } of deliveries) run.delivered(delivery)
+        return
+      }
+      for (const each of deliveries) {
+        try {
+          await (to as (payload: RedrivenPayload) => unknown)({ ...place, ...payloadOf(each) })
+        } catch (error) {
+          run.failed(each.delivery, error)
+          continue
+        }
+        await producer.send({ topic: from, messages: marks(place.partition, [each]), acks: -1 } as never)
+        run.delivered(each.delivery)
+      }
+    },
+    async disconnect(): Promise<void> {
+      await producer.disconnect()
+      if (transactional) await settleTransactions()
+    },
+  }
+}
+
+/** The message as it was before it was parked. */
+function toOriginal({ key, bytes, headers }: ParkedCopy): OutgoingRecord {
+  return { key: key ?? null, value: bytes, headers }
+}
+
+function payloadOf({ delivery: { copy, opened }, record }: DeliveryOf): Pick<RedrivenPayload, 'message' | 'parked' | 'pause'> {
+  const { id, code, by, origin, time } = copy
+  const original: DeliveredRecord = { ...record, headers: copy.headers }
+  // There is nothing to pause: the run goes on when the handler is done.
+  return { message: opened ? toOpenedRecord(original, opened) : original, parked: { id, code, by, origin, time }, pause: () => () => {} }
+}

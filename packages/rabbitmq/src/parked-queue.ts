@@ -1,0 +1,108 @@
+import { SealbusError } from '@sealbus/core'
+import { type ParkedCopy, readParkHeaders, withoutParkHeaders } from '@sealbus/core/adapter'
+import type { AmqpConnection, AmqpMessage, ConfirmingChannel, ConsumingChannel, PublishOptions } from './client-shape.ts'
+import { wrappingOf } from './delegation.ts'
+
+/** The members of amqplib's confirm channel that are used here. */
+interface ReadingChannel extends ConfirmingChannel, Pick<ConsumingChannel, 'get' | 'ack' | 'nackAll' | 'close'> {
+  checkQueue(queue: string): Promise<{ messageCount: number }>
+}
+
+/** What becomes of one message: `ack`ed, it leaves the parking queue; `leave`: it stays there. */
+export type Fate = 'ack' | 'leave'
+
+export interface QueueReading {
+  readonly queue: string
+  /** Decides about each message, one after the other. */
+  readonly show: (message: AmqpMessage, publish: Publish) => Promise<Fate>
+  /** Offered the count of messages that there are, before the first is shown. */
+  readonly onTotal?: (total: number) => void
+  /** Looked at before each message. */
+  readonly enough: () => boolean
+  /** A queue that has to be there. */
+  readonly to?: string | undefined
+}
+
+/** To a queue, by the default exchange. Resolves when the broker has confirmed that the queue has it. */
+export type Publish = (queue: string, content: Buffer, options: PublishOptions) => Promise<void>
+
+/** A broker that has not confirmed by then is blocked, or the channel is stuck. */
+const CONFIRM_TIMEOUT_MS = 30_000
+
+/**
+ * Reads the messages that are in a queue when the reading begins, on a channel of its own. What is left stays
+ * unacknowledged until the end, and returns to its place then.
+ *
+ * Rejects with what the client or `show` rejects with; what was not acknowledged is back in the queue then.
+ */
+export async function readQueue(connection: AmqpConnection, { queue, show, onTotal, enough, to }: QueueReading): Promise<void> {
+  if (wrappingOf(connection)) throw invalid('the connection itself is needed, not a wrapped one: parked copies are read as they are')
+  const channel = (await connection.createConfirmChannel()) as unknown as ReadingChannel
+  // The call that is under way rejects with it.
+  channel.on('error', () => {})
+  const publish = publisherOf(channel)
+  try {
+    const { messageCount } = await channel.checkQueue(queue)
+    if (to !== undefined) await channel.checkQueue(to)
+    onTotal?.(messageCount)
+    // No more than there were: what parks again meanwhile is behind them.
+    for (let left = messageCount; left > 0 && !enough(); left--) {
+      const message = await channel.get(queue, { noAck: false })
+      if (!message) break
+      const fate = await show(message, publish)
+      if (fate === 'leave' && wasReturned(message)) await moveToEnd(queue, message, publish)
+      else if (fate === 'leave') continue
+      channel.ack(message)
+    }
+    channel.nackAll(true)
+  } finally {
+    await closed(channel)
+  }
+}
+
+/** A channel that the broker has closed throws, and would hide why. */
+async function closed(channel: ReadingChannel): Promise<void> {
+  try {
+    await channel.close()
+  } catch {}
+}
+
+/**
+ * A quorum queue counts how often a message was returned, and drops it at its limit: one that was returned before is
+ * copied to the end of the queue instead, where the count begins anew. What the copy could not have is returned.
+ */
+function wasReturned({ properties }: AmqpMessage): boolean {
+  const { headers, userId } = properties as AmqpMessage['properties'] & { userId?: unknown }
+  return Number(headers?.['x-delivery-count'] ?? 0) > 0 && headers?.['CC'] === undefined && userId === undefined
+}
+
+async function moveToEnd(queue: string, { content, properties }: AmqpMessage, publish: Publish): Promise<void> {
+  const { 'x-delivery-count': _count, 'x-acquired-count': _acquired, ...headers } = properties.headers ?? {}
+  await publish(queue, content, { ...(properties as PublishOptions), headers })
+}
+
+function publisherOf(channel: ReadingChannel): Publish {
+  let returned = false
+  // One at a time: what is returned before the confirm is the message that is under way.
+  channel.on('return', () => void (returned = true))
+  return (queue, content, options) =>
+    new Promise((resolve, reject) => {
+      returned = false
+      const settle = (failure: unknown): void => {
+        clearTimeout(timer)
+        if (failure || returned) reject(new SealbusError('ERR_SEALBUS_INVALID_OPTION', `the queue ${JSON.stringify(queue)} did not take a message: ${returned ? 'it is gone' : 'the broker did not confirm it'}`))
+        else resolve()
+      }
+      const timer = setTimeout(settle, CONFIRM_TIMEOUT_MS, 'late')
+      timer.unref()
+      channel.publish('', queue, content, { ...options, mandatory: true }, settle)
+    })
+}
+
+/** A message of a parking queue as the copy that it is; undefined for any other message. */
+export function toParkedCopy({ content, properties: { headers, contentType } }: AmqpMessage): ParkedCopy | undefined {
+  const facts = readParkHeaders(headers)
+  return facts && { ...facts, bytes: content, headers: withoutParkHeaders(headers), ...(typeof contentType === 'string' && { contentType }) }
+}
+
+const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', reason)

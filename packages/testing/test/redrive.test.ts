@@ -1,0 +1,56 @@
+import { defineChannels } from '@sealbus/core'
+import { redrive, sealKafka } from '@sealbus/kafka'
+import { describe, expect, it } from 'vitest'
+import { createMemoryAmqp, createMemoryKafka, createTestServices, type MemoryKafka } from '../src/index.ts'
+import { describeRedrive } from './support/redrive-behaviours.ts'
+import { openKafkaHarness } from './support/redrive-kafka.ts'
+import { openRabbitHarness } from './support/redrive-rabbitmq.ts'
+
+describeRedrive('Kafka in memory', () => openKafkaHarness(createMemoryKafka(), { transactions: false }))
+describeRedrive('RabbitMQ in memory', async () => openRabbitHarness(await createMemoryAmqp().connect()))
+
+describe('redrive on Kafka', () => {
+  it('waits for a group coordinator that has just started', async () => {
+    const kafka = createMemoryKafka({ partitions: 1 })
+    const harness = await openKafkaHarness(kafka, { transactions: false })
+    await harness.park({ bytes: Buffer.from('1') }, 'ERR_SEALBUS_NOT_SEALED')
+    let failures = 2
+    const loading: MemoryKafka = {
+      ...kafka,
+      consumer(config) {
+        const consumer = kafka.consumer(config)
+        const run: typeof consumer.run = async (given) => {
+          if (failures-- > 0) throw Object.assign(new Error('the coordinator is loading'), { retriable: true })
+          return consumer.run(given)
+        }
+        return { ...consumer, run }
+      },
+    }
+    expect(await redrive(loading, { from: harness.from, by: harness.by, to: harness.to })).toMatchObject({ ended: 'complete', delivered: 1 })
+    expect(failures).toBe(-1)
+    failures = 0
+    const broken: MemoryKafka = { ...kafka, consumer: (config) => ({ ...kafka.consumer(config), run: () => Promise.reject(new Error('no rights')) }) }
+    await expect(redrive(broken, { from: harness.from, by: harness.by, to: harness.to })).rejects.toThrow('no rights')
+    await harness.close()
+  })
+
+  it('marks nothing that did not arrive', async () => {
+    const kafka = createMemoryKafka({ partitions: 1 })
+    const harness = await openKafkaHarness(kafka, { transactions: false })
+    for (const text of ['1', '2']) await harness.park({ bytes: Buffer.from(text) }, 'ERR_SEALBUS_NOT_SEALED')
+    const failing: MemoryKafka = { ...kafka, producer: (config) => ({ ...kafka.producer(config), send: () => Promise.reject(new Error('the broker is gone')) }) }
+    const options = { from: harness.from, by: harness.by, to: harness.to, dryRun: false, transactions: false }
+    await expect(redrive(failing, options)).rejects.toThrow('the broker is gone')
+    expect(await redrive(kafka, options)).toMatchObject({ delivered: 2, earlier: 0 })
+    await harness.close()
+  })
+
+  it('takes the client itself, and a destination', async () => {
+    const kafka = createMemoryKafka()
+    const options = { from: 'parked', by: 'billing' }
+    await expect(redrive(kafka, options as never)).rejects.toMatchObject({ code: 'ERR_SEALBUS_INVALID_OPTION' })
+    const services = await createTestServices(defineChannels({ orders: { to: ['billing'] } }), ['billing'])
+    await expect(redrive(sealKafka(kafka, { sealer: services.sealer }), { ...options, to: 'retry' })).rejects.toMatchObject({ code: 'ERR_SEALBUS_INVALID_OPTION' })
+    await expect(redrive(kafka, { ...options, to: () => {}, opener: services.opener('billing') })).rejects.toThrow(/`channel` is needed/)
+  })
+})
