@@ -1,6 +1,5 @@
 import { checkListParked, type ListedCopy, type ListParkedOptions } from '@sealbus/core/adapter'
-import type { AmqpConnection } from './client-shape.ts'
-import { readQueue, toParkedCopy } from './parked-queue.ts'
+import { type ReadableConnection, readQueue, toParkedCopy } from './parked-queue.ts'
 
 /**
  * The copies in a parking queue, the oldest first. Nothing is opened, and all of them return to the queue. `connection`
@@ -8,7 +7,7 @@ import { readQueue, toParkedCopy } from './parked-queue.ts'
  *
  * Rejects with what the client rejects with, and with ERR_SEALBUS_INVALID_OPTION.
  */
-export async function listParked(connection: AmqpConnection, options: ListParkedOptions): Promise<readonly ListedCopy[]> {
+export async function listParked(connection: ReadableConnection, options: ListParkedOptions): Promise<readonly ListedCopy[]> {
   const { from, signal } = options
   const { limit, wants } = checkListParked(options)
   const copies: ListedCopy[] = []

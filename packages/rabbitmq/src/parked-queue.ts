@@ -1,11 +1,18 @@
 import { SealbusError } from '@sealbus/core'
 import { type ParkedCopy, readParkHeaders, withoutParkHeaders } from '@sealbus/core/adapter'
-import type { AmqpConnection, AmqpMessage, ConfirmingChannel, ConsumingChannel, PublishOptions } from './client-shape.ts'
+import type { AmqpMessage, ConfirmingChannel, PublishOptions, SettlingChannel } from './client-shape.ts'
 import { wrappingOf } from './delegation.ts'
 
-/** The members of amqplib's confirm channel that are used here. */
-interface ReadingChannel extends ConfirmingChannel, Pick<ConsumingChannel, 'get' | 'ack' | 'nackAll' | 'close'> {
+/** A connection of amqplib's promise API, recovering or not. */
+export interface ReadableConnection {
+  createConfirmChannel(...given: never[]): Promise<unknown>
+}
+
+/** The members of its confirm channel that are used here. */
+interface ReadingChannel extends ConfirmingChannel, Pick<SettlingChannel, 'ack' | 'nackAll'> {
   checkQueue(queue: string): Promise<{ messageCount: number }>
+  get(queue: string, options: { noAck: boolean }): Promise<AmqpMessage | false>
+  close(): Promise<void>
 }
 
 /** What becomes of one message: `ack`ed, it leaves the parking queue; `leave`: it stays there. */
@@ -35,9 +42,9 @@ const CONFIRM_TIMEOUT_MS = 30_000
  *
  * Rejects with what the client or `show` rejects with; what was not acknowledged is back in the queue then.
  */
-export async function readQueue(connection: AmqpConnection, { queue, show, onTotal, enough, to }: QueueReading): Promise<void> {
+export async function readQueue(connection: ReadableConnection, { queue, show, onTotal, enough, to }: QueueReading): Promise<void> {
   if (wrappingOf(connection)) throw invalid('the connection itself is needed, not a wrapped one: parked copies are read as they are')
-  const channel = (await connection.createConfirmChannel()) as unknown as ReadingChannel
+  const channel = (await connection.createConfirmChannel()) as ReadingChannel
   // The call that is under way rejects with it.
   channel.on('error', () => {})
   const publish = publisherOf(channel)
@@ -45,20 +52,35 @@ export async function readQueue(connection: AmqpConnection, { queue, show, onTot
     const { messageCount } = await channel.checkQueue(queue)
     if (to !== undefined) await channel.checkQueue(to)
     onTotal?.(messageCount)
+    let kept = 0
     // No more than there were: what parks again meanwhile is behind them.
     for (let left = messageCount; left > 0 && !enough(); left--) {
       const message = await channel.get(queue, { noAck: false })
       if (!message) break
       const fate = await show(message, publish)
+      if (fate === 'leave') kept++
       if (fate === 'leave' && wasReturned(message)) await moveToEnd(queue, message, publish)
       else if (fate === 'leave') continue
       channel.ack(message)
     }
     channel.nackAll(true)
+    await returnedTo(channel, queue, kept)
   } finally {
     await closed(channel)
   }
 }
+
+/** A quorum queue takes its time to have back what was returned, and until then another reading would not be told of it. */
+async function returnedTo(channel: ReadingChannel, queue: string, count: number): Promise<void> {
+  for (const until = Date.now() + LONGEST_RETURN_MS; Date.now() < until; ) {
+    const { messageCount } = await channel.checkQueue(queue)
+    if (messageCount >= count) return
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+/** No longer: somebody else may be taking them. */
+const LONGEST_RETURN_MS = 2_000
 
 /** A channel that the broker has closed throws, and would hide why. */
 async function closed(channel: ReadingChannel): Promise<void> {
@@ -88,14 +110,15 @@ function publisherOf(channel: ReadingChannel): Publish {
   return (queue, content, options) =>
     new Promise((resolve, reject) => {
       returned = false
-      const settle = (failure: unknown): void => {
+      const settle = (failure: Error | null): void => {
         clearTimeout(timer)
-        if (failure || returned) reject(new SealbusError('ERR_SEALBUS_INVALID_OPTION', `the queue ${JSON.stringify(queue)} did not take a message: ${returned ? 'it is gone' : 'the broker did not confirm it'}`))
+        if (returned) reject(new SealbusError('ERR_SEALBUS_UNROUTABLE', `the queue ${JSON.stringify(queue)} took no message: it is gone`))
+        else if (failure) reject(failure)
         else resolve()
       }
-      const timer = setTimeout(settle, CONFIRM_TIMEOUT_MS, 'late')
+      const timer = setTimeout(() => settle(new Error(`the broker confirmed no message in ${CONFIRM_TIMEOUT_MS / 1_000} s`)), CONFIRM_TIMEOUT_MS)
       timer.unref()
-      channel.publish('', queue, content, { ...options, mandatory: true }, settle)
+      channel.publish('', queue, content, { ...options, mandatory: true }, (failure) => settle(failure as Error | null))
     })
 }
 

@@ -1,7 +1,7 @@
 import { SealbusError } from '@sealbus/core'
 import { copyDigest, createRedriveRun, type ParkedFacts, type RedriveOptions as CommonOptions, type RedriveResult } from '@sealbus/core/adapter'
-import type { AmqpConnection, AmqpMessage, PublishOptions } from './client-shape.ts'
-import { readQueue, toParkedCopy } from './parked-queue.ts'
+import type { AmqpMessage, PublishOptions } from './client-shape.ts'
+import { type ReadableConnection, readQueue, toParkedCopy } from './parked-queue.ts'
 import { toOpenedMessage } from './properties.ts'
 
 /** Given each message opened, and what its headers said, unauthenticated. It does not acknowledge: that is done when it has returned. */
@@ -10,8 +10,8 @@ export type RedriveHandler = (message: never, parked: ParkedFacts) => unknown
 export interface RedriveOptions extends CommonOptions<RedriveHandler> {}
 
 /**
- * Redrives what a queue has parked; by default a dry run. `connection` is amqplib's own, not a wrapped one; the channel
- * that is made of it is closed at the end.
+ * Redrives what a queue has parked; by default a dry run. `connection` is one of amqplib's promise API, not a wrapped
+ * one; the channel that is made of it is closed at the end.
  *
  * A message goes to its queue through the default exchange, and leaves the parking queue when the broker has confirmed
  * it, so that a run that ended early is taken up where it was; one that is killed in between delivers a single message twice. As
@@ -20,7 +20,7 @@ export interface RedriveOptions extends CommonOptions<RedriveHandler> {}
  * Rejects with what the client rejects with, and with ERR_SEALBUS_INVALID_OPTION, ERR_SEALBUS_UNDECLARED_CHANNEL or
  * ERR_SEALBUS_AMBIGUOUS_CHANNEL. What was delivered before that has left the parking queue.
  */
-export async function redrive(connection: AmqpConnection, options: RedriveOptions): Promise<RedriveResult> {
+export async function redrive(connection: ReadableConnection, options: RedriveOptions): Promise<RedriveResult> {
   const { from, by, to = by, dryRun = true } = options
   if (to === from) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', 'redrive: `to` is another place than `from`')
   const run = createRedriveRun(options, {
