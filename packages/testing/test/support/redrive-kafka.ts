@@ -2,6 +2,7 @@ import { opened } from '@sealbus/core'
 import { PARK_HEADERS } from '@sealbus/core/adapter'
 import { listParked, redrive, type RedrivenPayload } from '@sealbus/kafka'
 import type { Kafka, KafkaMessage } from 'kafkajs'
+import { expect } from 'vitest'
 import { type RedriveHarness, redriveName, textOf } from './redrive-harness.ts'
 
 /** `transactions`: whether the broker has them. */
@@ -11,7 +12,9 @@ export async function openKafkaHarness(kafka: Kafka, { transactions }: { readonl
   const admin = kafka.admin()
   const producer = kafka.producer()
   await Promise.all([admin.connect(), producer.connect()])
-  await admin.createTopics({ topics: [{ topic: from, numPartitions: 2 }, { topic: to, numPartitions: 2 }], waitForLeaders: true })
+  await admin.createTopics({ topics: [{ topic: from, numPartitions: 2 }, { topic: to, numPartitions: 2 }], waitForLeaders: false })
+  // kafkajs' own wait gives up where a broker has not heard of the topic yet.
+  for (const topic of [from, to]) await expect.poll(() => admin.fetchTopicOffsets(topic).then((offsets) => offsets.length, () => 0), { timeout: 20_000 }).toBe(2)
   let offset = 0
   const redriven = { from, by, to, ...(!transactions && { transactions }) }
 
