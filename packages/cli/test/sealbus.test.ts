@@ -11,9 +11,14 @@ describe('sealbus', () => {
   it('--help names the commands, and a command\'s own names its options and exit codes', async () => {
     const program = await run(SEALBUS, ['--help'])
     expect(program).toMatchObject({ code: 0, stderr: '' })
-    expect(program.stdout).toMatch(/^ {2}demo /m)
+    for (const group of ['demo', 'keys', 'jwks']) expect(program.stdout).toMatch(new RegExp(`^ {2}${group} `, 'm'))
     const demo = await run(SEALBUS, ['demo', '--help'])
     expect(demo).toMatchObject({ code: 0, stderr: '' })
+    for (const [group, commands] of [['keys', ['generate', 'list', 'activate', 'rotate', 'retire', 'archive', 'revoke', 'destroy', 'export-public']], ['jwks', ['serve', 'check']]] as const) {
+      const help = await run(SEALBUS, [group, '--help'])
+      expect(help).toMatchObject({ code: 0, stderr: '' })
+      for (const command of commands) expect(help.stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'))
+    }
     for (const text of ['--broker', '--kafka-brokers', 'SEALBUS_KAFKA_BROKERS', '--amqp-url', 'SEALBUS_AMQP_URL', '--messages', 'Exit codes']) expect(demo.stdout).toContain(text)
   })
 
@@ -27,6 +32,18 @@ describe('sealbus', () => {
     [['demo', '--kafka-brokers', 'no-port']],
     [['demo', '--nothing-like-that']],
     [['demo', 'more']],
+    [['keys', 'generate']],
+    [['keys', 'forget', 'keys.json']],
+    [['keys', 'generate', 'keys.json', '--type', 'RSA1_5']],
+    [['keys', 'generate', 'keys.json', '--type', 'RSA', '--bits', '1024']],
+    [['keys', 'generate', 'keys.json', '--kid', '']],
+    [['keys', 'generate', 'keys.json', '--kid', '-k']],
+    [['keys', 'generate', 'keys.json', '--state', 'retiring']],
+    [['keys', 'list', 'keys.json', '--retention', 'a week']],
+    [['keys', 'retire', 'keys.json']],
+    [['jwks', 'serve', 'keys.json', '--port', '65536']],
+    [['jwks', 'serve', 'keys.json', '--path', 'keys']],
+    [['jwks', 'check']],
   ])('%j is wrong usage: exit code 2, a line on stderr, nothing on stdout', async (args) => {
     const { code, stdout, stderr } = await run(SEALBUS, args)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })

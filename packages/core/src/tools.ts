@@ -3,9 +3,9 @@
  * the main entry.
  */
 export { isJsonObject, type Json, type JsonObject, parseJson } from './json.ts'
-export { type Fetch, type FetchOptions, type FetchResult, fetchKeySet } from './jwks/fetch.ts'
+export { createGuardedFetch, type GuardedFetch, type GuardOptions } from './jwks/guarded-fetch.ts'
 export { type Inspection, inspectKeySet, type InspectOptions } from './jwks/inspect.ts'
 export { DIRECTORY_LIMITS } from './jwks/limits.ts'
-export { type KeySet, parseKeySet, type RejectedKey, type SetKey } from './jwks/parse.ts'
+export { parseKeySet, type RejectedKey, type SetKey } from './jwks/parse.ts'
 export { selectKey } from './jwks/select.ts'
 export { type PublicParts, publicParts } from './public-parts.ts'

@@ -1,13 +1,9 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { EXIT } from '../exit-codes.ts'
 import type { DemoBroker } from './brokers/broker.ts'
-import { connectKafka } from './brokers/kafka.ts'
-import { connectMemory } from './brokers/memory.ts'
-import { connectRabbit } from './brokers/rabbitmq.ts'
 import { BrokerUnreachableError } from './brokers/unreachable.ts'
 import { listenForInterruption } from '../interruption.ts'
 import { createScreen } from '../screen.ts'
-import { tellStory } from './story.ts'
 
 export interface DemoOptions {
   readonly broker: 'memory' | 'kafka' | 'rabbitmq'
@@ -41,7 +37,7 @@ async function runDemo(options: DemoOptions, connect: Connect): Promise<number> 
   const interruption = listenForInterruption()
   const connecting = connect(options)
   try {
-    const broker = await interruption.orInterrupted(connecting)
+    const [broker, { tellStory }] = await interruption.orInterrupted(Promise.all([connecting, import('./story.ts')]))
     const story = tellStory({ screen: createScreen(process.stdout), broker, messages: options.messages, signal: interruption.signal })
     const { checks } = await interruption.orInterrupted(story)
     return checks.every(({ holds }) => holds) ? EXIT.ok : EXIT.failed
@@ -63,14 +59,15 @@ function complain(error: unknown, prefix = ''): void {
   console.error(`\nerror: ${prefix}${error instanceof Error ? error.message : 'unknown'}`)
 }
 
-function connectAs({ broker, kafkaBrokers, amqpUrl }: DemoOptions): Promise<DemoBroker> {
+/** Loads what it needs, so that other commands do not wait for it. */
+async function connectAs({ broker, kafkaBrokers, amqpUrl }: DemoOptions): Promise<DemoBroker> {
   switch (broker) {
     case 'memory':
-      return connectMemory()
+      return (await import('./brokers/memory.ts')).connectMemory()
     case 'kafka':
-      return connectKafka(kafkaBrokers)
+      return (await import('./brokers/kafka.ts')).connectKafka(kafkaBrokers)
     case 'rabbitmq':
-      return connectRabbit(amqpUrl)
+      return (await import('./brokers/rabbitmq.ts')).connectRabbit(amqpUrl)
   }
 }
 

@@ -3,11 +3,13 @@ import { fileURLToPath } from 'node:url'
 
 export interface Ended {
   readonly code: number | null
+  /** What ended it, where it was a signal. */
+  readonly signal?: NodeJS.Signals
   readonly stdout: string
   readonly stderr: string
 }
 
-const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+export const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 export const SEALBUS: string = source('../../src/sealbus.ts')
 export const UNTRUE_DEMO: string = source('untrue-demo.ts')
 
@@ -24,6 +26,6 @@ export async function run(program: string, args: readonly string[], { env = {}, 
   child.stderr.setEncoding('utf8').on('data', (text: string) => void (stderr += text))
   return new Promise((resolve, reject) => {
     child.once('error', reject)
-    child.once('close', (code) => resolve({ code, stdout, stderr }))
+    child.once('close', (code, signal) => resolve({ code, stdout, stderr, ...(signal && { signal }) }))
   })
 }
