@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 
 /** Plaintexts that can be told from anything else, wherever they turn up. */
 export interface Canaries {
+  /** What they share. */
+  readonly mark: string
   /** A new plaintext; all of one set share what `patterns` look for. */
   next(): string
   readonly count: number
@@ -19,10 +21,14 @@ export function createCanaries(): Canaries {
     return Buffer.from(text.slice(shift + 1, -3))
   })
   return {
-    next: () => `{"card":"${mark}","number":${++count}}`,
+    mark,
+    next: () => canary(mark, ++count),
     get count() {
       return count
     },
     patterns: [Buffer.from(mark), ...aligned],
   }
 }
+
+/** The canary of a set with this number, as another process makes it too. */
+export const canary = (mark: string, number: number): string => `{"card":"${mark}","number":${number}}`

@@ -7,6 +7,10 @@ export interface ScannedKafka {
   readonly proxies: readonly TcpProxy[]
   /** Canaries seen so far between clients and brokers. */
   found(): WireFinding[]
+  /** SIGKILL to a node, by its number from 1: its clients find nobody. */
+  kill(node: number): Promise<void>
+  /** Starts it again, and waits until it serves. */
+  restart(node: number): Promise<void>
   stop(): Promise<void>
 }
 
@@ -15,21 +19,29 @@ export async function startScannedKafka(
   canaries: readonly Buffer[],
   { brokers = 1 }: Pick<KafkaClusterOptions, 'brokers'> = {},
 ): Promise<ScannedKafka> {
-  const proxies: TcpProxy[] = []
-  const closeProxies = (): Promise<unknown> => Promise.all(proxies.map((proxy) => proxy.close()))
+  const byAddress = new Map<string, TcpProxy>()
+  const closeProxies = (): Promise<unknown> => Promise.all([...byAddress.values()].map((proxy) => proxy.close()))
   try {
     const cluster = await startKafkaCluster({
       brokers,
       async advertise(port) {
         const proxy = await startTcpProxy({ upstream: { host: '127.0.0.1', port }, scan: canaries })
-        proxies.push(proxy)
+        byAddress.set(`127.0.0.1:${proxy.port}`, proxy)
         return proxy.port
       },
     })
+    const proxies = cluster.bootstrap.flatMap((address) => byAddress.get(address) ?? [])
     return {
       cluster,
       proxies,
       found: () => proxies.flatMap((proxy) => proxy.found),
+      async kill(node) {
+        await Promise.all([cluster.kill(node), proxies[node - 1]?.refuse()])
+      },
+      async restart(node) {
+        await proxies[node - 1]?.accept()
+        await cluster.restart(node)
+      },
       async stop() {
         await cluster.stop()
         await closeProxies()

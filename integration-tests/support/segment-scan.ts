@@ -8,25 +8,42 @@ export interface FileFinding {
   canary: Buffer
 }
 
-/** Which canaries lie in the files of a broker's data directory. Compressed data hides them. */
-export async function findInFiles(dir: string, canaries: readonly Buffer[]): Promise<FileFinding[]> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true })
-  const findings: FileFinding[] = []
-  for (const entry of entries.filter((entry) => entry.isFile())) {
-    const file = join(entry.parentPath, entry.name)
-    for (const canary of await findInFile(file, canaries)) findings.push({ file, canary })
-  }
-  return findings
+export interface FileSearch {
+  findings: FileFinding[]
+  /** How much was looked through. */
+  bytes: number
 }
 
-async function findInFile(file: string, canaries: readonly Buffer[]): Promise<Buffer[]> {
+/** Which canaries lie in the files of a broker's data directory. Compressed data hides them. */
+export async function findInFiles(dir: string, canaries: readonly Buffer[]): Promise<FileFinding[]> {
+  return (await searchFiles(dir, canaries)).findings
+}
+
+/** The same, and how much there was to look through. */
+export async function searchFiles(dir: string, canaries: readonly Buffer[]): Promise<FileSearch> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true })
+  const result: FileSearch = { findings: [], bytes: 0 }
+  for (const entry of entries.filter((entry) => entry.isFile())) {
+    const file = join(entry.parentPath, entry.name)
+    const { found, bytes } = await searchFile(file, canaries)
+    result.findings.push(...found.map((canary) => ({ file, canary })))
+    result.bytes += bytes
+  }
+  return result
+}
+
+async function searchFile(file: string, canaries: readonly Buffer[]): Promise<{ found: Buffer[]; bytes: number }> {
   const search = new CanarySearch(canaries)
   const found: Buffer[] = []
+  let bytes = 0
   try {
-    for await (const chunk of createReadStream(file)) found.push(...search.push(chunk as Buffer))
+    for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
+      bytes += chunk.length
+      found.push(...search.push(chunk))
+    }
   } catch (error) {
     // A running broker rolls and deletes files while they are read.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
   }
-  return found
+  return { found, bytes }
 }

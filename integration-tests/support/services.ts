@@ -7,6 +7,8 @@ import { type Channels, createJwksDirectory, createJwksHandler, createOpener, cr
 export interface Service {
   readonly name: string
   readonly identities: IdentityStore
+  /** Its private JWK Set, as text: for a process of its own. */
+  readonly privateJwks: string
   readonly url: string
   opener(channels: Channels, options?: Partial<OpenerOptions>): Opener
 }
@@ -21,24 +23,25 @@ export interface Services {
 
 /** Starts services with fresh keys and one real key endpoint. */
 export async function startServices(...names: readonly string[]): Promise<Services> {
-  const stores = new Map<string, IdentityStore>()
+  const keys = new Map<string, { identities: IdentityStore; privateJwks: string }>()
   for (const name of names) {
     const jwk = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' })
-    stores.set(name, await loadIdentities({ keys: [{ ...jwk, kid: `${name}-1` }] as never }))
+    const set = { keys: [{ ...jwk, kid: `${name}-1` }] }
+    keys.set(name, { identities: await loadIdentities(set), privateJwks: JSON.stringify(set) })
   }
   const server = createServer((request, response) => {
-    const store = stores.get((request.url ?? '').slice(1))
-    if (store) createJwksHandler(store)(request, response)
+    const found = keys.get((request.url ?? '').slice(1))
+    if (found) createJwksHandler(found.identities)(request, response)
     else response.writeHead(404).end()
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   server.unref()
   const { port } = server.address() as AddressInfo
   const all = Object.fromEntries(
-    [...stores].map(([name, identities]) => {
+    [...keys].map(([name, { identities, privateJwks }]) => {
       const url = `http://127.0.0.1:${port}/${name}`
       const opener: Service['opener'] = (channels, options = {}) => createOpener({ name, identities, channels, ...options })
-      return [name, { name, identities, url, opener }]
+      return [name, { name, identities, privateJwks, url, opener }]
     }),
   )
   const directory = createJwksDirectory({ recipients: Object.fromEntries(Object.values(all).map(({ name, url }) => [name, url])), allowInsecureLoopback: true })

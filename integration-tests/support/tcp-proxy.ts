@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net'
+import { createConnection, createServer, type Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CanarySearch } from './canary-search.ts'
+import { freePorts } from './free-ports.ts'
 
 export type Direction = 'to-broker' | 'to-client'
 
@@ -21,6 +22,10 @@ export interface TcpProxy {
   setDelay(ms: number): void
   /** Breaks all connections that are open now; new ones are accepted. */
   cutConnections(): void
+  /** Refuses connections from now on, as where nobody listens, and breaks those that are open. */
+  refuse(): Promise<void>
+  /** Listens again, on the same port. */
+  accept(): Promise<void>
   close(): Promise<void>
 }
 
@@ -77,22 +82,31 @@ export async function startTcpProxy({ upstream, scan = [] }: TcpProxyOptions): P
   }
 
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => void join(client))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
+  const [port = 0] = await freePorts(1)
+  const accept = async (): Promise<void> => {
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+  }
+  const refuse = async (): Promise<void> => {
+    const closed = once(server, 'close')
+    server.close()
+    cutConnections()
+    await closed
+  }
+  await accept()
 
   return {
-    port: (server.address() as AddressInfo).port,
+    port,
     found,
     bytes,
     setDelay(ms) {
       delay = ms
     },
     cutConnections,
+    refuse,
+    accept,
     async close() {
-      const closed = once(server, 'close')
-      server.close()
-      cutConnections()
-      await closed
+      if (server.listening) await refuse()
     },
   }
 }
