@@ -16,7 +16,7 @@ export function createRefreshLimit(clock: Clock): RefreshLimit {
     take(key): number {
       const last = buckets.get(key)
       const tokens = last ? Math.min(burst, last.tokens + ageMs(clock, last.at) / refillMs) : burst
-      if (tokens < 1) return Math.ceil((1 - tokens) * refillMs)
+      if (tokens < 1) return Math.max(1, Math.round((1 - tokens) * refillMs))
       buckets.set(key, { tokens: tokens - 1, at: instant(clock) })
       return 0
     },

@@ -32,7 +32,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 describe('directory: fetching', () => {
-  it('§7.15 10,000 concurrent cold callers cost one fetch, and then none', async () => {
+  it('[7.15] 10,000 concurrent cold callers cost one fetch, and then none', async () => {
     const { endpoint, directory } = await start(json(set(one)))
     expect(directory.peek('billing')).toBeUndefined()
     const keys = await Promise.all(Array.from({ length: 10_000 }, () => directory.resolve('billing')))
@@ -42,7 +42,7 @@ describe('directory: fetching', () => {
     expect(endpoint.requests).toHaveLength(1)
   })
 
-  it('§7.1 cold start, endpoint down: 1,000 calls cost one fetch per back-off window, and it recovers by itself', async () => {
+  it('[7.1] cold start, endpoint down: 1,000 calls cost one fetch per back-off window, and it recovers by itself', async () => {
     const { endpoint, clock, directory } = await start(status(500))
     expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
     for (let count = 0; count < 1_000; count++) expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
@@ -55,7 +55,7 @@ describe('directory: fetching', () => {
     expect(endpoint.requests).toHaveLength(2)
   })
 
-  it('§7.2 warm, then down: the last set is served for an hour exactly, then closed, then it recovers', async () => {
+  it('[7.2] warm, then down: the last set is served for an hour exactly, then closed, then it recovers', async () => {
     const { endpoint, clock, directory } = await start(json(set(one)))
     const key = await directory.resolve('billing')
     endpoint.answer = status(503)
@@ -80,7 +80,7 @@ describe('directory: fetching', () => {
       const drip = setInterval(() => response.write(' '), 20)
       response.on('close', () => clearInterval(drip))
     }) satisfies Answer],
-  ])('§7.3 %s: settles by the time-out, and later callers are not pinned to it', async (_title, answer) => {
+  ])('[7.3] %s: settles by the time-out, and later callers are not pinned to it', async (_title, answer) => {
     const { endpoint, clock, directory } = await start(answer, { timeoutMs: 200 })
     await expect(directory.resolve('billing')).rejects.toThrow('timed out after 200 ms')
     endpoint.answer = json(set(one))
@@ -88,7 +88,7 @@ describe('directory: fetching', () => {
     expect((await directory.resolve('billing')).kid).toBe('one')
   })
 
-  it.each([400, 401, 429, 500, 503])('§7.4 status %i is an outage: the cached set stays', async (code) => {
+  it.each([400, 401, 429, 500, 503])('[7.4] status %i is an outage: the cached set stays', async (code) => {
     const { endpoint, clock, directory } = await start(json(set(one)))
     const key = await directory.resolve('billing')
     endpoint.answer = status(code)
@@ -98,7 +98,7 @@ describe('directory: fetching', () => {
     expect(directory.peek('billing')).toBe(key)
   })
 
-  it('§7.4 a 404 at first contact is an unknown recipient, believed for 30 s; a 410 revokes', async () => {
+  it('[7.4] a 404 at first contact is an unknown recipient, believed for 30 s; a 410 revokes', async () => {
     const { endpoint, clock, directory } = await start(status(404))
     expect(await rejectionOf(directory.resolve('billing'))).toBe('ERR_SEALBUS_UNKNOWN_RECIPIENT')
     expect(await rejectionOf(directory.resolve('billing'))).toBe('ERR_SEALBUS_UNKNOWN_RECIPIENT')
@@ -120,7 +120,7 @@ describe('directory: fetching', () => {
     ['a byte order mark', '\ufeff{"keys":[]}'],
     ['duplicate members', '{"keys":[],"keys":[]}'],
     ['deep nesting', `{"keys":${'['.repeat(50)}${']'.repeat(50)}}`],
-  ])('§7.5 %s is an outage, and its text is in no error', async (_title, body) => {
+  ])('[7.5] %s is an outage, and its text is in no error', async (_title, body) => {
     const { directory } = await start((_request, response) => void response.writeHead(200).end(body))
     const error: unknown = await directory.resolve('billing').catch((reason: unknown) => reason)
     expect(error).toMatchObject({ code: UNAVAILABLE })
@@ -128,7 +128,7 @@ describe('directory: fetching', () => {
     expect(error).not.toHaveProperty('cause')
   })
 
-  it('§7.6 a body over 256 KiB of decoded bytes is not read to its end', async () => {
+  it('[7.6] a body over 256 KiB of decoded bytes is not read to its end', async () => {
     let sent = 0
     const { endpoint, clock, directory } = await start((_request, response) => {
       response.writeHead(200)
@@ -145,18 +145,18 @@ describe('directory: fetching', () => {
     await expect(directory.resolve('billing')).rejects.toThrow('a body of more than 262144 bytes')
   })
 
-  it.each([301, 302, 307])('§7.7 redirect %i is not followed', async (code) => {
+  it.each([301, 302, 307])('[7.7] redirect %i is not followed', async (code) => {
     const target = await startEndpoint(json(set(one)))
     const { directory } = await start(status(code, { location: target.url }))
     await expect(directory.resolve('billing')).rejects.toThrow('redirects are not followed')
     expect(target.requests).toHaveLength(0)
   })
 
-  it.each(['http://example.com/jwks.json', 'https://user:pw@example.com/', 'https://example.com/#keys', 'ftp://example.com/', 'jwks.json'])('§7.7 URL %s is refused at construction', (url) => {
+  it.each(['http://example.com/jwks.json', 'https://user:pw@example.com/', 'https://example.com/#keys', 'ftp://example.com/', 'jwks.json'])('[7.7] URL %s is refused at construction', (url) => {
     expect(codeOf(() => createJwksDirectory({ recipients: { billing: url }, allowInsecureLoopback: true }))).toBe('ERR_SEALBUS_INVALID_OPTION')
   })
 
-  it('§7.7 http to a loopback host is refused unless it is asked for', () => {
+  it('[7.7] http to a loopback host is refused unless it is asked for', () => {
     for (const host of ['127.0.0.1', 'localhost', '[::1]']) {
       const recipients = { billing: `http://${host}/jwks.json` }
       expect(codeOf(() => createJwksDirectory({ recipients }))).toBe('ERR_SEALBUS_INVALID_OPTION')
@@ -172,7 +172,7 @@ describe('directory: fetching', () => {
     expect(codeOf(() => createJwksDirectory({ recipients: { billing: { url: 'https://example.com/', ...more } } }))).toBe('ERR_SEALBUS_INVALID_OPTION')
   })
 
-  it('§7.8 an ETag is sent back, and 304 renews the set', async () => {
+  it('[7.8] an ETag is sent back, and 304 renews the set', async () => {
     const { endpoint, clock, directory } = await start(json(set(one), { etag: '"v1"', 'cache-control': 'max-age=600' }))
     const key = await directory.resolve('billing')
     endpoint.answer = status(304, { 'cache-control': 'max-age=600' })
@@ -186,7 +186,7 @@ describe('directory: fetching', () => {
     expect(endpoint.requests.at(-1)?.headers['if-none-match']).toBe('"v1"')
   })
 
-  it('§7.9 `keys: []` after a good set closes at once, and so does a set of which no key is usable', async () => {
+  it('[7.9] `keys: []` after a good set closes at once, and so does a set of which no key is usable', async () => {
     for (const revoked of [{ keys: [] }, { keys: [{ kty: 'oct', k: 'AAAA' }] }]) {
       const { endpoint, clock, directory } = await start(json(set(one)))
       await directory.resolve('billing')
@@ -200,7 +200,7 @@ describe('directory: fetching', () => {
 })
 
 describe('directory: freshness', () => {
-  it('§7.15 access after 80 % of the fresh time refreshes once, and nobody waits; the key stays the same object', async () => {
+  it('[7.15] access after 80 % of the fresh time refreshes once, and nobody waits; the key stays the same object', async () => {
     const { endpoint, clock, directory } = await start(json(set(one)))
     const key = await directory.resolve('billing')
     clock.advance(200_000)
@@ -214,7 +214,7 @@ describe('directory: freshness', () => {
     expect(endpoint.requests).toHaveLength(2)
   })
 
-  it('§7.18 wall clock a day back costs no fetch; a suspend of three days, seen by the wall clock only, costs one', async () => {
+  it('[7.18] wall clock a day back costs no fetch; a suspend of three days, seen by the wall clock only, costs one', async () => {
     const { endpoint, clock, directory } = await start(json(set(one)))
     await directory.resolve('billing')
     clock.step(-86_400_000)
@@ -233,7 +233,7 @@ describe('directory: freshness', () => {
     expect(directory.peek('billing')?.kid).toBe('two')
   })
 
-  it('§7.14 a key whose `iat` comes between two fetches takes its place, without a fetch', async () => {
+  it('[7.14] a key whose `iat` comes between two fetches takes its place, without a fetch', async () => {
     const start2026 = Date.UTC(2026, 0, 1) / 1_000
     const { endpoint, clock, directory } = await start(json({ keys: [{ ...one.publicJwk, iat: start2026 - 10 }, { ...two.publicJwk, iat: start2026 + 30 }] }))
     expect((await directory.resolve('billing')).kid).toBe('one')
@@ -244,7 +244,7 @@ describe('directory: freshness', () => {
     expect(endpoint.requests).toHaveLength(1)
   })
 
-  it('§7.1 refresh() in an outage: at most one fetch per 5 s, cold or warm, and the reason each time', async () => {
+  it('[7.1] refresh() in an outage: at most one fetch per 5 s, cold or warm, and the reason each time', async () => {
     for (const first of [status(500), json(set(one))]) {
       const { endpoint, clock, directory } = await start(first)
       await directory.resolve('billing').catch(() => {})
@@ -281,7 +281,7 @@ describe('directory: freshness', () => {
 })
 
 describe('directory: bounds and life cycle', () => {
-  it('§7.16 3,000 recipients at once through 500 entries: none rejected, and no more than 6 fetches at a time', async () => {
+  it('[7.16] 3,000 recipients at once through 500 entries: none rejected, and no more than 6 fetches at a time', async () => {
     let [under, most] = [0, 0]
     const endpoint = await startEndpoint((request, response) => {
       most = Math.max(most, ++under)
@@ -295,7 +295,7 @@ describe('directory: bounds and life cycle', () => {
     expect(most).toBeLessThanOrEqual(6)
   })
 
-  it('§7.17 one caller aborts: it leaves, the others get their key from the same fetch', async () => {
+  it('[7.17] one caller aborts: it leaves, the others get their key from the same fetch', async () => {
     const { endpoint, directory } = await start(json(set(one)))
     const controller = new AbortController()
     const leaving = directory.resolve('billing', { signal: controller.signal })
@@ -306,7 +306,7 @@ describe('directory: bounds and life cycle', () => {
     expect(endpoint.requests).toHaveLength(1)
   })
 
-  it('§7.19 close() mid-fetch: waiters reject with a typed error, and it is idempotent', async () => {
+  it('[7.19] close() mid-fetch: waiters reject with a typed error, and it is idempotent', async () => {
     const { directory } = await start(() => {})
     const waiting = directory.resolve('billing')
     directory.close()
@@ -331,7 +331,7 @@ describe('directory: bounds and life cycle', () => {
     expect(endpoint.requests).toHaveLength(length)
   })
 
-  it('§7.19 timers that keep keys warm do not keep the process alive', async () => {
+  it('[7.19] timers that keep keys warm do not keep the process alive', async () => {
     const { directory } = await start(json(set(one)))
     const timers = (): number => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
     const before = timers()
@@ -348,7 +348,7 @@ describe('directory: bounds and life cycle', () => {
     directory.close()
   })
 
-  it('§7.20 one endpoint that hangs does not affect another', async () => {
+  it('[7.20] one endpoint that hangs does not affect another', async () => {
     const hanging = await startEndpoint(() => {})
     const good = await startEndpoint(json(set(one)))
     const directory = createJwksDirectory({ recipients: { slow: hanging.url, billing: good.url }, allowInsecureLoopback: true, timeoutMs: 500 })

@@ -23,7 +23,7 @@ async function retryAfterOf(directory: JwksDirectory): Promise<number> {
   return Number(Reflect.get(error as object, 'retryAfterMs'))
 }
 
-describe('§7.8 Cache-Control', () => {
+describe('[7.8] Cache-Control', () => {
   it.each([
     ['max-age=600', 600_000],
     ['public, max-age="600"', 600_000],
@@ -56,14 +56,14 @@ describe('back-off', () => {
     ['absurd', '999999', 60_000, 60_000],
     ['a date', 'Wed, 21 Oct 2099 07:28:00 GMT', 60_000, 60_000],
     ['no number', 'later', 500, 1_500],
-  ])('§7.4 429 with a Retry-After of %s', async (_title, value, least, most) => {
+  ])('[7.4] 429 with a Retry-After of %s', async (_title, value, least, most) => {
     const { directory } = await start(status(429, { 'retry-after': value }))
     const wait = await retryAfterOf(directory)
     expect(wait).toBeGreaterThanOrEqual(least)
     expect(wait).toBeLessThanOrEqual(most)
   })
 
-  it('§7.1 doubles from 1 s to 60 s, give or take a half, and starts anew after a success', async () => {
+  it('[7.1] doubles from 1 s to 60 s, give or take a half, and starts anew after a success', async () => {
     let answer: Answer = status(500)
     const { clock, directory } = await start((request, response) => answer(request, response))
     for (let failure = 0; failure < 12; failure++) {
@@ -82,13 +82,13 @@ describe('back-off', () => {
 })
 
 describe('bodies', () => {
-  it('§7.5 invalid UTF-8 is an outage, and no set with replacement characters', async () => {
+  it('[7.5] invalid UTF-8 is an outage, and no set with replacement characters', async () => {
     const body = Buffer.concat([Buffer.from('{"keys":[],"x":"'), Buffer.of(0xff), Buffer.from('"}')])
     const { directory } = await start((_request, response) => void response.writeHead(200).end(body))
     expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
   })
 
-  it('§7.6 a Content-Length that promises more than comes is an outage', async () => {
+  it('[7.6] a Content-Length that promises more than comes is an outage', async () => {
     const { directory } = await start((_request, response) => {
       response.writeHead(200, { 'content-length': '1000' }).write('{"keys":[]}')
       setImmediate(() => response.destroy())

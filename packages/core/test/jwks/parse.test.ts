@@ -24,27 +24,27 @@ const rsaJwk = (modulusLength: number, publicExponent = 65_537): JWK => generate
 
 describe('key hygiene: the bad key is left out, the good one beside it stays', () => {
   const cases: [string, string, () => unknown][] = [
-    ['§7.10 an unknown key type', 'its key type, curve or alg is not permitted', () => ({ kty: 'AKP', alg: 'ML-KEM-768', pub: 'AA', kid: 'pq' })],
-    ['§7.10 no object', 'it is not an object', () => 'key'],
-    ['§7.10 null', 'it is not an object', () => null],
-    ['§7.10 a malformed EC key', 'its members are not canonical base64url of the right size', () => ({ ...good.publicJwk, kid: 'bad', x: 'AA' })],
-    ['§7.11 use sig', 'its use is not enc', () => ({ ...x25519.publicJwk, use: 'sig' })],
-    ['§7.11 key_ops for signatures', 'its key_ops do not permit wrapping a key', () => ({ ...x25519.publicJwk, key_ops: ['verify'] })],
-    ['§7.11 key_ops that is no list', 'its key_ops do not permit wrapping a key', () => ({ ...x25519.publicJwk, key_ops: 'wrapKey' })],
-    ['§7.11 an alg of another kind', 'its key type, curve or alg is not permitted', () => ({ ...x25519.publicJwk, alg: 'RSA-OAEP-256' })],
-    ['§7.11 RSA-OAEP with SHA-1', 'its key type, curve or alg is not permitted', () => ({ ...rsa.publicJwk, alg: 'RSA-OAEP' })],
-    ['§7.11 a private key', 'it holds private members: that key is compromised', () => ({ ...x25519.publicJwk, d: 'AAAA' })],
-    ['§7.11 a symmetric key', 'it holds private members: that key is compromised', () => ({ kty: 'oct', k: 'AAAA', kid: 'oct' })],
-    ['§7.12 RSA with 1,024 bits', 'its modulus has 1024 bits, not 2048 to 4096', () => ({ ...rsaJwk(1024), kid: 'small' })],
-    ['§7.12 RSA with more than 4,096 bits', 'its modulus has 4160 bits, not 2048 to 4096', () => ({ kty: 'RSA', n: Buffer.alloc(520, 0xff).toString('base64url'), e: 'AQAB', kid: 'large' })],
-    ['§7.12 RSA with e = 3', 'its exponent is not odd, and from 65,537 to 2,147,483,647', () => ({ ...rsaJwk(2048, 3), kid: 'e3' })],
-    ['§7.12 an even modulus', 'its modulus is even', () => ({ ...rsa.publicJwk, n: `${rsa.publicJwk.n?.slice(0, -2)}AA` })],
-    ['§7.12 a modulus with a leading zero', 'its members are not canonical base64url of the right size', () => ({ ...rsa.publicJwk, n: Buffer.concat([Buffer.of(0), Buffer.from(rsa.publicJwk.n ?? '', 'base64url')]).toString('base64url') })],
-    ['§7.12 a P-256 point off the curve', 'it is not a valid public key', () => ({ ...good.publicJwk, kid: 'off', y: good.publicJwk.x })],
-    ['§7.12 X25519 of low order', 'it is a point of low order', () => ({ kty: 'OKP', crv: 'X25519', x: 'A'.repeat(43), kid: 'low' })],
-    ['§7.12 a curve that is not permitted', 'its key type, curve or alg is not permitted', () => ({ kty: 'EC', crv: 'secp256k1', x: 'A'.repeat(43), y: 'A'.repeat(43) })],
-    ['§7.13 a kid of 10 KB', 'its kid is not a text of 1 to 256 characters', () => ({ ...x25519.publicJwk, kid: 'k'.repeat(10_000) })],
-    ['§7.13 a kid that is no string', 'its kid is not a text of 1 to 256 characters', () => ({ ...x25519.publicJwk, kid: 7 })],
+    ['[7.10] an unknown key type', 'its key type, curve or alg is not permitted', () => ({ kty: 'AKP', alg: 'ML-KEM-768', pub: 'AA', kid: 'pq' })],
+    ['[7.10] no object', 'it is not an object', () => 'key'],
+    ['[7.10] null', 'it is not an object', () => null],
+    ['[7.10] a malformed EC key', 'its members are not canonical base64url of the right size', () => ({ ...good.publicJwk, kid: 'bad', x: 'AA' })],
+    ['[7.11] use sig', 'its use is not enc', () => ({ ...x25519.publicJwk, use: 'sig' })],
+    ['[7.11] key_ops for signatures', 'its key_ops do not permit wrapping a key', () => ({ ...x25519.publicJwk, key_ops: ['verify'] })],
+    ['[7.11] key_ops that is no list', 'its key_ops do not permit wrapping a key', () => ({ ...x25519.publicJwk, key_ops: 'wrapKey' })],
+    ['[7.11] an alg of another kind', 'its key type, curve or alg is not permitted', () => ({ ...x25519.publicJwk, alg: 'RSA-OAEP-256' })],
+    ['[7.11] RSA-OAEP with SHA-1', 'its key type, curve or alg is not permitted', () => ({ ...rsa.publicJwk, alg: 'RSA-OAEP' })],
+    ['[7.11] a private key', 'it holds private members: that key is compromised', () => ({ ...x25519.publicJwk, d: 'AAAA' })],
+    ['[7.11] a symmetric key', 'it holds private members: that key is compromised', () => ({ kty: 'oct', k: 'AAAA', kid: 'oct' })],
+    ['[7.12] RSA with 1,024 bits', 'its modulus has 1024 bits, not 2048 to 4096', () => ({ ...rsaJwk(1024), kid: 'small' })],
+    ['[7.12] RSA with more than 4,096 bits', 'its modulus has 4160 bits, not 2048 to 4096', () => ({ kty: 'RSA', n: Buffer.alloc(520, 0xff).toString('base64url'), e: 'AQAB', kid: 'large' })],
+    ['[7.12] RSA with e = 3', 'its exponent is not odd, and from 65,537 to 2,147,483,647', () => ({ ...rsaJwk(2048, 3), kid: 'e3' })],
+    ['[7.12] an even modulus', 'its modulus is even', () => ({ ...rsa.publicJwk, n: `${rsa.publicJwk.n?.slice(0, -2)}AA` })],
+    ['[7.12] a modulus with a leading zero', 'its members are not canonical base64url of the right size', () => ({ ...rsa.publicJwk, n: Buffer.concat([Buffer.of(0), Buffer.from(rsa.publicJwk.n ?? '', 'base64url')]).toString('base64url') })],
+    ['[7.12] a P-256 point off the curve', 'it is not a valid public key', () => ({ ...good.publicJwk, kid: 'off', y: good.publicJwk.x })],
+    ['[7.12] X25519 of low order', 'it is a point of low order', () => ({ kty: 'OKP', crv: 'X25519', x: 'A'.repeat(43), kid: 'low' })],
+    ['[7.12] a curve that is not permitted', 'its key type, curve or alg is not permitted', () => ({ kty: 'EC', crv: 'secp256k1', x: 'A'.repeat(43), y: 'A'.repeat(43) })],
+    ['[7.13] a kid of 10 KB', 'its kid is not a text of 1 to 256 characters', () => ({ ...x25519.publicJwk, kid: 'k'.repeat(10_000) })],
+    ['[7.13] a kid that is no string', 'its kid is not a text of 1 to 256 characters', () => ({ ...x25519.publicJwk, kid: 7 })],
     ['padding in a member', 'its members are not canonical base64url of the right size', () => ({ ...x25519.publicJwk, x: `${x25519.publicJwk.x}=` })],
     ['an array', 'it is not an object', () => [good.publicJwk]],
     ['an empty kid', 'its kid is not a text of 1 to 256 characters', () => ({ ...x25519.publicJwk, kid: '' })],
@@ -65,13 +65,13 @@ describe('key hygiene: the bad key is left out, the good one beside it stays', (
     expect(read({ ...good.publicJwk, ...(operations && { key_ops: operations }) }).kids).toEqual(['good'])
   })
 
-  it('§7.13 one kid twice: the same material is one key, different material is none', async () => {
+  it('[7.13] one kid twice: the same material is one key, different material is none', async () => {
     const other = await testKey('P-256', 'good')
     expect(read(good.publicJwk, good.publicJwk).kids).toEqual(['good'])
     expect(read(good.publicJwk, other.publicJwk, x25519.publicJwk).kids).toEqual(['x'])
   })
 
-  it('§7.13 a missing kid is the thumbprint, as jose computes it', async () => {
+  it('[7.13] a missing kid is the thumbprint, as jose computes it', async () => {
     for (const { publicJwk } of [good, x25519, rsa]) {
       const { kid: _kid, ...bare } = publicJwk
       expect(read(bare).kids).toEqual([await calculateJwkThumbprint(bare)])
@@ -122,7 +122,7 @@ describe('a set', () => {
   })
 })
 
-describe('§7.14 selection', () => {
+describe('[7.14] selection', () => {
   const NOW = 1_000_000_000_000
   const chosen = (...times: { nbf?: number; exp?: number; iat?: number }[]): string | undefined => {
     const set = readKeys(times.map((time, index) => ({ ...[good, x25519, rsa][index]?.publicJwk, kid: `${index}`, ...time })))
