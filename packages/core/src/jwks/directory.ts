@@ -252,7 +252,7 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
         if (!warm.has(sourceName)) scheduleRefresh(sourceName)
       }
     },
-    revocationMs: () => Math.max(maxFreshMs, maxStaleMs, reader.longestStaleMs()),
+    revocationMs: () => Math.max(maxFreshMs, sources.longestStaleMs()),
     async refresh(name): Promise<void> {
       const sourceName = sourceNameOf(name)
       const entry = known(sourceName)

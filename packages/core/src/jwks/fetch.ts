@@ -1,4 +1,5 @@
 import { isAddressRefused } from './address-refused.ts'
+import { type Deadline, withDeadline } from './deadline.ts'
 import { DIRECTORY_LIMITS } from './limits.ts'
 
 export type Fetch = typeof globalThis.fetch
@@ -48,8 +49,11 @@ export interface Unavailable {
 }
 
 /** One GET of a JWK Set. The time-out covers the body, redirects are refused, and decoded bytes are capped. */
-export async function fetchKeySet(url: string, { fetch, timeoutMs, validators = {}, maxBytes = DIRECTORY_LIMITS.bodyBytes, signal }: FetchOptions): Promise<FetchResult> {
-  const timeout = AbortSignal.timeout(timeoutMs)
+export function fetchKeySet(url: string, options: FetchOptions): Promise<FetchResult> {
+  return withDeadline(options.timeoutMs, options.signal, (deadline) => get(url, options, deadline))
+}
+
+async function get(url: string, { fetch, timeoutMs, validators = {}, maxBytes = DIRECTORY_LIMITS.bodyBytes }: FetchOptions, deadline: Deadline): Promise<FetchResult> {
   const start = performance.now()
   try {
     const response = await fetch(url, {
@@ -60,7 +64,7 @@ export async function fetchKeySet(url: string, { fetch, timeoutMs, validators = 
         ...(validators.etag !== undefined && { 'if-none-match': validators.etag }),
         ...(validators.lastModified !== undefined && { 'if-modified-since': validators.lastModified }),
       },
-      signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
+      signal: deadline.signal,
     })
     const result = await readResponse(response, validators, maxBytes)
     if (result.kind !== 'set') await response.body?.cancel()
@@ -68,7 +72,7 @@ export async function fetchKeySet(url: string, { fetch, timeoutMs, validators = 
     return { ...result, answer }
   } catch (error) {
     if (isAddressRefused(error)) return { kind: 'unavailable', reason: 'has a name that leads to an address that is never asked', passing: false }
-    if (timeout.aborted) return { kind: 'unavailable', reason: `timed out after ${timeoutMs} ms`, passing: true }
+    if (deadline.passed) return { kind: 'unavailable', reason: `timed out after ${timeoutMs} ms`, passing: true }
     return { kind: 'unavailable', reason: 'could not be reached: the connection failed', passing: true }
   }
 }

@@ -2,6 +2,7 @@ import { ageMs, type Clock, instant, type Instant } from '../clock.ts'
 import { isSealbusError, SealbusError } from '../errors.ts'
 import type { Fetcher } from './fetcher.ts'
 import { backOffMs, failureOf } from './back-off.ts'
+import { withDeadline } from './deadline.ts'
 import { readDocument } from './document.ts'
 import { type Entry, type Held, newSlot, type Slot } from './entry.ts'
 import type { Emit } from './events.ts'
@@ -16,8 +17,6 @@ import type { Sources } from './sources.ts'
 export interface Reader {
   /** Rejects never for what a source does: a failure is part of the entry. `force`: even where the snapshot's document is fresh. */
   read(sourceName: string, previous: Entry | undefined, force: boolean): Promise<{ readonly entry: Entry; readonly source: Source | undefined }>
-  /** The longest `maxStaleMs` of the sources seen so far. */
-  longestStaleMs(): number
 }
 
 export interface ReaderOptions {
@@ -36,7 +35,6 @@ export interface ReaderOptions {
 type Known = Partial<Pick<Entry, 'held' | 'failure' | 'saidExpired'>>
 
 export function createReader({ freshMs, maxFreshMs, timeoutMs, fetcher, signal, clock, store, sources, emit }: ReaderOptions): Reader {
-  let longestStaleMs = 0
 
   const bytesOf = async ({ place, registry }: Source, validators: Validators | undefined): Promise<FetchResult> => {
     const maxBytes = registry ? DIRECTORY_LIMITS.registryBytes : DIRECTORY_LIMITS.bodyBytes
@@ -51,7 +49,7 @@ export function createReader({ freshMs, maxFreshMs, timeoutMs, fetcher, signal, 
   }
 
   const held = ({ terms }: Source, slots: ReadonlyMap<string, Slot>, validators: Validators, said: number | undefined, fetchedAt: Instant, issuedAt: number | undefined): Held => {
-    const fresh = said === undefined ? freshMs : said === Infinity ? said : Math.min(said, maxFreshMs)
+    const fresh = said === Infinity ? said : Math.min(said ?? freshMs, maxFreshMs)
     // Jitter of 10 %, so that a fleet does not refresh in step.
     return { slots, terms, validators, fetchedAt, freshMs: fresh, refreshAtMs: fresh * DIRECTORY_LIMITS.refreshAheadShare * (0.9 + Math.random() / 5), issuedAt }
   }
@@ -132,13 +130,12 @@ export function createReader({ freshMs, maxFreshMs, timeoutMs, fetcher, signal, 
   }
 
   return {
-    longestStaleMs: () => longestStaleMs,
     async read(sourceName, previous, force) {
       const start = performance.now()
       const msSince = (): number => performance.now() - start
       let source: Source | undefined
       try {
-        source = await sources.find(sourceName, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]))
+        source = await withDeadline(timeoutMs, signal, (deadline) => sources.find(sourceName, deadline.signal))
       } catch (error) {
         const reason = isSealbusError(error) ? error : 'cannot be asked'
         const entry = failed(previous ?? { subject: `the source of ${JSON.stringify(sourceName)}`, maxStaleMs: 0 }, previous ?? {}, reason)
@@ -151,7 +148,6 @@ export function createReader({ freshMs, maxFreshMs, timeoutMs, fetcher, signal, 
         tell(sourceName, previous?.held, entry, undefined, msSince())
         return { entry, source }
       }
-      longestStaleMs = Math.max(longestStaleMs, source.maxStaleMs)
       const held = previous?.held ?? (await restored(sourceName, source))
       if (!previous?.held && held && !force && ageMs(clock, held.fetchedAt) < held.refreshAtMs) return { entry: renewed(source, held), source }
       // Another place, or other terms: what was said of the version of the last set is of no use.

@@ -13,6 +13,8 @@ export interface Sources {
   sourceName(recipient: string): string | undefined
   /** @throws SealbusError when it cannot be told, or is not permitted */
   find(sourceName: string, signal: AbortSignal): Promise<Source | undefined>
+  /** The longest `maxStaleMs`: of a function's sources, of those that it has named so far. */
+  longestStaleMs(): number
 }
 
 export const REGISTRY = 'registry'
@@ -22,16 +24,31 @@ export function createSources(recipients: Readonly<Record<string, RecipientSourc
   if ((recipients === undefined) === (registry === undefined)) throw invalid('a directory has either `recipients` or a `registry`')
   if (registry !== undefined) {
     const source = checkRegistry(registry, rules)
-    return { declared: [REGISTRY], sourceName: () => REGISTRY, find: async () => source }
+    return { declared: [REGISTRY], sourceName: () => REGISTRY, find: async () => source, longestStaleMs: () => source.maxStaleMs }
   }
   if (typeof recipients === 'function') {
     // What a function makes of a name must not reach any host: without a list there is none.
     const strict = { ...rules, hosts: rules.hosts ?? [] }
-    return { declared: undefined, sourceName: (recipient) => recipient, find: (name, signal) => ask(recipients, name, signal, strict) }
+    let longest = 0
+    return {
+      declared: undefined,
+      sourceName: (recipient) => recipient,
+      async find(name, signal): Promise<Source | undefined> {
+        const source = await ask(recipients, name, signal, strict)
+        longest = Math.max(longest, source?.maxStaleMs ?? 0)
+        return source
+      },
+      longestStaleMs: () => longest,
+    }
   }
   if (typeof recipients !== 'object' || recipients === null) throw invalid('`recipients` are sources by name, or a function')
   const known = new Map(Object.entries(recipients).map(([name, given]) => [name, checkSource(name, given, rules)]))
-  return { declared: [...known.keys()], sourceName: (recipient) => (known.has(recipient) ? recipient : undefined), find: async (name) => known.get(name) }
+  return {
+    declared: [...known.keys()],
+    sourceName: (recipient) => (known.has(recipient) ? recipient : undefined),
+    find: async (name) => known.get(name),
+    longestStaleMs: () => Math.max(0, ...[...known.values()].map((source) => source.maxStaleMs)),
+  }
 }
 
 async function ask(recipients: SourceFunction, name: string, signal: AbortSignal, rules: SourceRules): Promise<Source | undefined> {

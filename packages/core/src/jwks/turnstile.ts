@@ -1,7 +1,7 @@
 /** Lets a few in at a time, for each key and in total; the others wait in line. */
 export interface Turnstile {
   /** Rejects when the signal aborts while waiting, or when the time that is left for it is over. */
-  pass<Value>(key: string, wait: Patience, enter: () => Promise<Value>): Promise<Value>
+  readonly pass: <Value>(key: string, wait: Patience, enter: () => Promise<Value>) => Promise<Value>
 }
 
 export interface Patience {

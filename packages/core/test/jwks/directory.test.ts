@@ -1,7 +1,14 @@
+import { execFile } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
-import type { JWK } from 'jose'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { createJwksDirectory, type JwksDirectory, type JwksDirectoryOptions } from '../../src/jwks/directory.ts'
+import { defineChannels } from '../../src/channels.ts'
+import { createSealer } from '../../src/seal.ts'
+import { MINUTE, observe, set, temporaryFolder, UNAVAILABLE, until } from '../support/directories.ts'
 import { type Answer, type Endpoint, json, startEndpoint, status, testClock } from '../support/endpoint.ts'
 import { testKey, type TestKey } from '../support/keys.ts'
 import { codeOf, rejectionOf } from '../support/thrown.ts'
@@ -12,23 +19,11 @@ beforeAll(async () => {
   one = await testKey('P-256', 'one')
   two = await testKey('P-256', 'two')
 })
-const set = (...keys: TestKey[]): { keys: JWK[] } => ({ keys: keys.map(({ publicJwk }) => publicJwk) })
-const UNAVAILABLE = 'ERR_SEALBUS_DIRECTORY_UNAVAILABLE'
-const MINUTE = 60_000
 
 async function start(answer: Answer, options: Partial<JwksDirectoryOptions> = {}): Promise<{ endpoint: Endpoint; clock: ReturnType<typeof testClock>; directory: JwksDirectory }> {
   const endpoint = await startEndpoint(answer)
   const clock = testClock()
   return { endpoint, clock, directory: createJwksDirectory({ recipients: { billing: endpoint.url }, allowInsecureLoopback: true, retries: 0, clock, ...options }) }
-}
-
-/** Waits for a refresh that nobody waits for, by its effect. */
-async function until(condition: () => boolean): Promise<void> {
-  const end = Date.now() + 5_000
-  while (!condition()) {
-    if (Date.now() > end) expect.fail('the condition was not met in 5 s')
-    await new Promise((resolve) => setTimeout(resolve, 2))
-  }
 }
 
 describe('directory: fetching', () => {
@@ -261,6 +256,67 @@ describe('directory: freshness', () => {
     }
   })
 
+  it('[7.15] at the edge of the stale time 10,000 callers cost one fetch', async () => {
+    const { endpoint, clock, directory } = await start(json(set(one)))
+    const key = await directory.resolve('billing')
+    clock.advance(60 * MINUTE)
+    expect(new Set(await Promise.all(Array.from({ length: 10_000 }, () => directory.resolve('billing'))))).toEqual(new Set([key]))
+    expect(endpoint.requests).toHaveLength(2)
+  })
+
+  it('[7.8] Last-Modified serves where there is no ETag, and `maxFreshMs` bounds what Cache-Control says', async () => {
+    const modified = 'Thu, 01 Jan 2026 00:00:00 GMT'
+    const { endpoint, clock, directory } = await start(json(set(one), { 'last-modified': modified, 'cache-control': 'max-age=3600' }), { maxFreshMs: 2 * MINUTE })
+    const key = await directory.resolve('billing')
+    endpoint.answer = status(304)
+    clock.advance(110_000)
+    expect(directory.peek('billing')).toBe(key)
+    await until(() => endpoint.requests.length === 2)
+    expect(endpoint.requests[1]?.headers).toMatchObject({ 'if-modified-since': modified })
+    expect(endpoint.requests[1]?.headers).not.toHaveProperty('if-none-match')
+  })
+
+  it('[7.13] `requireThumbprintKids` refuses a kid that is not the thumbprint', async () => {
+    const endpoint = await startEndpoint(json({ keys: [one.publicJwk, { ...two.publicJwk, kid: two.identity.thumbprint }] }))
+    const { directory, told } = observe({ recipients: { billing: { url: endpoint.url, requireThumbprintKids: true } } })
+    expect((await directory.resolve('billing')).kid).toBe(two.identity.thumbprint)
+    expect(told('rejected')).toMatchObject([{ index: 0, kid: 'one', reason: 'its kid is not its thumbprint' }])
+  })
+
+  it('the longest time from a revocation to the last message is the greater of the fresh and the stale one', () => {
+    const recipients = { billing: 'https://keys.example/' }
+    expect(observe({ recipients }).directory.revocationMs()).toBe(60 * MINUTE)
+    expect(observe({ recipients, maxStaleMs: 0, maxFreshMs: 5 * MINUTE }).directory.revocationMs()).toBe(5 * MINUTE)
+    expect(observe({ recipients, maxStaleMs: 24 * 60 * MINUTE }).directory.revocationMs()).toBe(24 * 60 * MINUTE)
+    expect(observe({ recipients: { billing: { url: 'https://keys.example/', maxStaleMs: 120 * MINUTE } } }).directory.revocationMs()).toBe(120 * MINUTE)
+  })
+
+  it('[7.21] a rotation in a burst of 50,000 messages: each is for one of the two keys, and none for the old one after the refresh', async () => {
+    const { endpoint, clock, directory } = await start(json(set(one)))
+    const sealer = createSealer({ directory, channels: defineChannels({ orders: { to: ['billing'] } }) })
+    await sealer.ready()
+    const kids: string[] = []
+    const seal = (): void => {
+      const envelope = JSON.parse(sealer.sealSync('x', { channel: 'orders' }).bytes.toString()) as { protected: string }
+      const { kid } = JSON.parse(Buffer.from(envelope.protected, 'base64url').toString()) as { kid: string }
+      kids.push(kid)
+    }
+    for (let count = 0; count < 25_000; count++) seal()
+    endpoint.answer = json(set(two))
+    clock.advance(5 * MINUTE)
+    const before = kids.length
+    for (let count = 0; count < 25_000; count++) {
+      seal()
+      if (count % 100 === 0) await nextTurn()
+    }
+    const change = kids.indexOf('two')
+    expect(change).toBeGreaterThanOrEqual(before)
+    expect(kids.slice(0, change).every((kid) => kid === 'one')).toBe(true)
+    expect(kids.slice(change).every((kid) => kid === 'two')).toBe(true)
+    expect(kids).toHaveLength(50_000)
+    expect(endpoint.requests).toHaveLength(2)
+  })
+
   it('a rotated key is another object after the refresh', async () => {
     const { endpoint, clock, directory } = await start(json(set(one)))
     const before = await directory.resolve('billing')
@@ -281,20 +337,6 @@ describe('directory: freshness', () => {
 })
 
 describe('directory: bounds and life cycle', () => {
-  it('[7.16] 3,000 recipients at once through 500 entries: none rejected, and no more than 6 fetches at a time', async () => {
-    let [under, most] = [0, 0]
-    const endpoint = await startEndpoint((request, response) => {
-      most = Math.max(most, ++under)
-      response.on('close', () => under--)
-      setImmediate(() => json(set(one))(request, response))
-    })
-    const names = Array.from({ length: 3_000 }, (_, index) => `r${index}`)
-    const directory = createJwksDirectory({ recipients: Object.fromEntries(names.map((name) => [name, endpoint.url])), maxEntries: 500, allowInsecureLoopback: true })
-    const keys = await Promise.all(names.map((name) => directory.resolve(name)))
-    expect(keys.every(({ kid }) => kid === 'one')).toBe(true)
-    expect(most).toBeLessThanOrEqual(6)
-  })
-
   it('[7.17] one caller aborts: it leaves, the others get their key from the same fetch', async () => {
     const { endpoint, directory } = await start(json(set(one)))
     const controller = new AbortController()
@@ -355,6 +397,50 @@ describe('directory: bounds and life cycle', () => {
     const slow = rejectionOf(directory.resolve('slow'))
     expect((await directory.resolve('billing')).kid).toBe('one')
     expect(await slow).toBe(UNAVAILABLE)
+  })
+
+  it('[7.17] all callers abort: the fetch finishes for the next one, and nothing is left unhandled', async () => {
+    const { promise: release, resolve: go } = Promise.withResolvers<void>()
+    const { endpoint, directory } = await start((request, response) => void release.then(() => json(set(one))(request, response)))
+    const controller = new AbortController()
+    const leaving = Array.from({ length: 100 }, () => rejectionOf(directory.resolve('billing', { signal: controller.signal })))
+    await until(() => endpoint.requests.length === 1)
+    controller.abort()
+    expect(new Set(await Promise.all(leaving))).toEqual(new Set([UNAVAILABLE]))
+    go()
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    expect(endpoint.requests).toHaveLength(1)
+    expect(await rejectionOf(directory.resolve('billing', { signal: controller.signal }).then(() => directory.refresh('audit')))).toBe('ERR_SEALBUS_UNKNOWN_RECIPIENT')
+  })
+
+  it('[7.19] close() tells also those who wait in line, between two attempts, and for a function', async () => {
+    const endpoint = await startEndpoint(() => {})
+    const failing = await startEndpoint(status(503, { 'retry-after': '5' }))
+    const names = Array.from({ length: 20 }, (_, index) => `r${index}`)
+    const { directory } = observe({ recipients: (name) => (name === 'never' ? new Promise(() => {}) : name === 'failing' ? failing.url : endpoint.url), retries: 2 })
+    const waiting = [...names, 'never', 'failing'].map((name) => rejectionOf(directory.resolve(name)))
+    await until(() => endpoint.requests.length === 6 && failing.requests.length === 1)
+    directory.keepWarm(['r0'])
+    await directory[Symbol.asyncDispose]()
+    expect(new Set(await Promise.all(waiting))).toEqual(new Set(['ERR_SEALBUS_CLOSED']))
+    expect(endpoint.requests).toHaveLength(6)
+    for (const call of [() => directory.resolve('r0'), () => directory.refresh('r0')]) expect(await rejectionOf(call())).toBe('ERR_SEALBUS_CLOSED')
+    expect(codeOf(() => directory.keepWarm(['r0']))).toBe('ERR_SEALBUS_CLOSED')
+  })
+
+  it('[7.19] a process with nothing but warm caches ends by itself', async () => {
+    const endpoint = await startEndpoint(json(set(one)))
+    const file = join(await temporaryFolder(), 'jwks.json')
+    await writeFile(file, JSON.stringify(set(two)))
+    const script = `
+      const { createJwksDirectory } = await import('@sealbus/core')
+      const directory = createJwksDirectory({ recipients: { billing: '${endpoint.url}', shipping: { file: ${JSON.stringify(file)} } }, snapshot: ${JSON.stringify(`${file}.snapshot`)}, allowInsecureLoopback: true })
+      const keys = [await directory.resolve('billing'), await directory.resolve('shipping')]
+      directory.keepWarm(['billing', 'shipping'])
+      console.log(keys.map(({ kid }) => kid).join())`
+    const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=@sealbus/source', '--input-type=module', '-e', script], { timeout: 15_000, cwd: import.meta.dirname })
+    expect(stdout).toBe('one,two\n')
+    expect(await readFile(`${file}.snapshot`, 'utf8')).toContain('billing')
   })
 
   it.each(['audit', '__proto__', 'constructor', ''])('an unknown name, %j, is a typed error', async (name) => {

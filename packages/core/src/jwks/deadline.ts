@@ -1,0 +1,27 @@
+/** A signal that ends a step, and whether it was the time that ended it. */
+export interface Deadline {
+  readonly signal: AbortSignal
+  readonly passed: boolean
+}
+
+/**
+ * Runs a step that ends after so many milliseconds, or with another signal. Nothing is left of it afterwards:
+ * AbortSignal.timeout() keeps its timer, and AbortSignal.any() what hangs on it, until the time is over.
+ */
+export async function withDeadline<Value>(ms: number, outer: AbortSignal | undefined, step: (deadline: Deadline) => Promise<Value>): Promise<Value> {
+  const controller = new AbortController()
+  const deadline = { signal: controller.signal, passed: false }
+  const end = (): void => controller.abort()
+  const timer = setTimeout(() => {
+    deadline.passed = true
+    end()
+  }, ms).unref()
+  outer?.addEventListener('abort', end, { once: true })
+  if (outer?.aborted) end()
+  try {
+    return await step(deadline)
+  } finally {
+    clearTimeout(timer)
+    outer?.removeEventListener('abort', end)
+  }
+}

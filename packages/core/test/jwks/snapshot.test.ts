@@ -1,0 +1,189 @@
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { JwksDirectoryOptions } from '../../src/jwks/directory.ts'
+import type { DirectorySnapshot } from '../../src/jwks/snapshot.ts'
+import { MINUTE, type Observed, observe, set, temporaryFolder, UNAVAILABLE, until } from '../support/directories.ts'
+import { type Answer, type Endpoint, json, startEndpoint, status, testClock } from '../support/endpoint.ts'
+import { testKey, type TestKey } from '../support/keys.ts'
+import { codeOf, rejectionOf } from '../support/thrown.ts'
+
+let one: TestKey
+let two: TestKey
+beforeAll(async () => {
+  one = await testKey('P-256', 'one')
+  two = await testKey('P-256', 'two')
+})
+
+/** A directory that has fetched `billing`'s set and written its snapshot, and is gone; the endpoint is down since. */
+async function written(options: Partial<JwksDirectoryOptions> = {}): Promise<{ path: string; endpoint: Endpoint; clock: ReturnType<typeof testClock>; restart: (options?: Partial<JwksDirectoryOptions>) => Observed }> {
+  const endpoint = await startEndpoint(json(set(one, two), { etag: '"v1"' }))
+  const path = join(await temporaryFolder(), 'snapshot.json')
+  const clock = testClock()
+  const recipients = { billing: `${endpoint.url}?token=secret` }
+  const first = observe({ recipients, snapshot: path, ...options }, clock)
+  await first.directory.resolve('billing')
+  await first.directory[Symbol.asyncDispose]()
+  endpoint.answer = status(503)
+  endpoint.requests.length = 0
+  return { path, endpoint, clock, restart: (more = {}) => observe({ recipients, snapshot: path, ...options, ...more }, clock) }
+}
+
+const read = async (path: string): Promise<DirectorySnapshot> => JSON.parse(await readFile(path, 'utf8')) as DirectorySnapshot
+
+describe('a snapshot', () => {
+  it('lets a process start while an endpoint is down: without a fetch while the set is fresh, and stale after that', async () => {
+    const { endpoint, clock, restart } = await written()
+    clock.advance(2 * MINUTE)
+    const second = restart()
+    expect((await second.directory.resolve('billing')).kid).toBe('one')
+    expect(endpoint.requests).toHaveLength(0)
+    expect(second.events).toEqual([{ kind: 'restored', name: 'billing', ageMs: 2 * MINUTE }])
+    clock.advance(8 * MINUTE)
+    const third = restart()
+    expect((await third.directory.resolve('billing')).kid).toBe('one')
+    expect(endpoint.requests).toHaveLength(1)
+    expect(third.directory.health()).toMatchObject([{ state: 'stale', ageMs: 10 * MINUTE, lastError: UNAVAILABLE }])
+  })
+
+  it('keeps the time of the fetch: maxStale goes on from there, however often a process starts', async () => {
+    const { clock, restart } = await written()
+    for (let start = 0; start < 3; start++) {
+      clock.advance(19 * MINUTE)
+      const { directory } = restart()
+      expect((await directory.resolve('billing')).kid).toBe('one')
+      await directory[Symbol.asyncDispose]()
+    }
+    clock.advance(3 * MINUTE)
+    const { directory } = restart()
+    expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
+    expect(await rejectionOf(restart({ maxStaleMs: 0 }).directory.resolve('billing'))).toBe(UNAVAILABLE)
+  })
+
+  it('obeys the pins and signers of today', async () => {
+    const { endpoint, restart } = await written()
+    const { url } = endpoint
+    const pinned = (pins: string[]) => restart({ recipients: { billing: { url: `${url}?token=secret`, pins } } }).directory
+    expect((await pinned([two.identity.thumbprint]).resolve('billing')).kid).toBe('two')
+    expect(await rejectionOf(pinned(['A'.repeat(43)]).resolve('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+    const signedBy = [{ kty: 'OKP', crv: 'Ed25519', x: 'A'.repeat(43) }]
+    expect(await rejectionOf(restart({ recipients: { billing: { url: `${url}?token=secret`, signedBy } } }).directory.resolve('billing'))).toBe(UNAVAILABLE)
+  })
+
+  it('counts only for the place that it came from', async () => {
+    const { endpoint, restart } = await written()
+    expect(await rejectionOf(restart({ recipients: { billing: endpoint.url } }).directory.resolve('billing'))).toBe(UNAVAILABLE)
+    expect(await rejectionOf(restart({ recipients: { shipping: `${endpoint.url}?token=secret` } }).directory.resolve('shipping'))).toBe(UNAVAILABLE)
+  })
+
+  it('an unchanged set is renewed in it, and a changed one replaced: a restart sees no old key', async () => {
+    const { path, endpoint, clock, restart } = await written()
+    endpoint.answer = status(304)
+    clock.advance(10 * MINUTE)
+    const renewing = restart()
+    await renewing.directory.resolve('billing')
+    expect(endpoint.requests[0]?.headers['if-none-match']).toBe('"v1"')
+    await renewing.directory[Symbol.asyncDispose]()
+    expect((await read(path)).documents['billing']?.fetchedAt).toBe(clock.wall())
+    endpoint.answer = json(set(two))
+    clock.advance(10 * MINUTE)
+    const changing = restart()
+    expect((await changing.directory.resolve('billing')).kid).toBe('two')
+    expect(changing.told('changed')).toEqual([{ kind: 'changed', name: 'billing', added: [], removed: [one.identity.thumbprint] }])
+    await changing.directory[Symbol.asyncDispose]()
+    endpoint.answer = status(500)
+    expect((await restart().directory.resolve('billing')).kid).toBe('two')
+  })
+
+  it.each<[string, Answer]>([['an empty set', json({ keys: [] })], ['a 410', status(410)]])('%s is a revocation that a restart does not undo', async (_title, revoked) => {
+    const { endpoint, clock, restart } = await written()
+    endpoint.answer = revoked
+    clock.advance(10 * MINUTE)
+    const revoking = restart()
+    expect(await rejectionOf(revoking.directory.resolve('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+    await revoking.directory[Symbol.asyncDispose]()
+    endpoint.answer = status(503)
+    expect(['ERR_SEALBUS_NO_USABLE_KEY', UNAVAILABLE]).toContain(await rejectionOf(restart().directory.resolve('billing')))
+  })
+
+  it('is for its owner only, holds no token of a URL, and is replaced whole', async () => {
+    const { path, restart, endpoint, clock } = await written()
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    expect(await readFile(path, 'utf8')).not.toContain('secret')
+    endpoint.answer = json(set(two))
+    clock.advance(10 * MINUTE)
+    const { directory } = restart()
+    await directory.resolve('billing')
+    await directory[Symbol.asyncDispose]()
+    expect(await readdir(join(path, '..'))).toEqual(['snapshot.json'])
+  })
+
+  it('is written without closing, and keeps what other recipients have in it', async () => {
+    const { path, endpoint, restart } = await written()
+    endpoint.answer = json(set(two))
+    const { directory } = restart({ recipients: { shipping: endpoint.url } })
+    await directory.resolve('shipping')
+    await expect.poll(async () => Object.keys((await read(path)).documents)).toEqual(['billing', 'shipping'])
+  })
+
+  it.each<[string, string]>([
+    ['no JSON', '{"version":1,'],
+    ['another version', '{"version":2,"documents":{"billing":{}}}'],
+    ['no object', 'null'],
+    ['documents that are none', '{"version":1,"documents":{"billing":7,"shipping":null}}'],
+  ])('%s: a start as without one', async (_title, text) => {
+    const { path, endpoint, restart } = await written()
+    await writeFile(path, text)
+    endpoint.answer = json(set(two))
+    const { directory, told } = restart()
+    expect((await directory.resolve('billing')).kid).toBe('two')
+    expect(told('snapshot-failed').length).toBe(text.endsWith(',') ? 1 : 0)
+    expect(JSON.stringify(told('snapshot-failed'))).not.toContain('version')
+  })
+
+  it('a fetch time in the future is not believed, nor a fresh time without end', async () => {
+    const { path, clock, restart } = await written()
+    const snapshot = await read(path)
+    const change = async (member: object): Promise<void> => {
+      await writeFile(path, JSON.stringify({ version: 1, documents: { billing: { ...snapshot.documents['billing'], ...member } } }))
+    }
+    await change({ fetchedAt: clock.wall() + 10 * MINUTE })
+    expect(await rejectionOf(restart().directory.resolve('billing'))).toBe(UNAVAILABLE)
+    // Clocks differ a little.
+    await change({ fetchedAt: clock.wall() + MINUTE })
+    const { directory } = restart()
+    await directory.resolve('billing')
+    expect(directory.health()).toMatchObject([{ ageMs: 0 }])
+    await change({ freshMs: 1e15 })
+    clock.advance(61 * MINUTE)
+    expect(await rejectionOf(restart().directory.resolve('billing'))).toBe(UNAVAILABLE)
+  })
+
+  it('that cannot be written is told, and the directory goes on', async () => {
+    const folder = await temporaryFolder()
+    const endpoint = await startEndpoint(json(set(one)))
+    const { directory, told } = observe({ recipients: { billing: endpoint.url }, snapshot: join(folder, 'missing', 'snapshot.json') })
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    await until(() => told('snapshot-failed').length > 0)
+    expect(told('snapshot-failed')[0]?.reason).toBe('it cannot be written (ENOENT)')
+  })
+})
+
+describe('hydrate()', () => {
+  it('gives recipients without keys those of a snapshot, by its own rules; what a fetch said stands', async () => {
+    const { path, endpoint, restart } = await written()
+    const snapshot = await read(path)
+    const { directory } = restart({ snapshot: undefined } as never)
+    expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
+    directory.hydrate(snapshot)
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    const { directory: fetched, clock } = observe({ recipients: { billing: `${endpoint.url}?token=secret` } })
+    endpoint.answer = json({ keys: [] })
+    expect(await rejectionOf(fetched.resolve('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+    fetched.hydrate(snapshot)
+    clock.advance(MINUTE)
+    expect(codeOf(() => fetched.peek('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+    fetched.close()
+    expect(codeOf(() => fetched.hydrate(snapshot))).toBe('ERR_SEALBUS_CLOSED')
+  })
+})

@@ -1,0 +1,257 @@
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { createJwksDirectory, type JwksDirectoryOptions } from '../../src/jwks/directory.ts'
+import { MINUTE, observe, set, temporaryFolder, UNAVAILABLE, until } from '../support/directories.ts'
+import { json, startEndpoint, status } from '../support/endpoint.ts'
+import { testKey, type TestKey } from '../support/keys.ts'
+import { codeOf, rejectedBy, rejectionOf } from '../support/thrown.ts'
+
+let one: TestKey
+let two: TestKey
+beforeAll(async () => {
+  one = await testKey('P-256', 'one')
+  two = await testKey('P-256', 'two')
+})
+const UNKNOWN = 'ERR_SEALBUS_UNKNOWN_RECIPIENT'
+const NO_KEY = 'ERR_SEALBUS_NO_USABLE_KEY'
+const INVALID = 'ERR_SEALBUS_INVALID_OPTION'
+
+describe('a function from name to source', () => {
+  it('is asked once for any number of callers, and its answer is fetched', async () => {
+    const endpoint = await startEndpoint(json(set(one)))
+    const asked: string[] = []
+    const { directory } = observe({ recipients: async (name) => (asked.push(name), endpoint.url) })
+    const keys = await Promise.all(Array.from({ length: 1_000 }, () => directory.resolve('billing')))
+    expect(new Set(keys).size).toBe(1)
+    expect(asked).toEqual(['billing'])
+    expect(directory.peek('billing')).toBe(keys[0])
+  })
+
+  it('a name that it does not know is an unknown recipient, believed for 30 s, and floods evict no key', async () => {
+    let known = false
+    let asked = 0
+    const { directory, clock } = observe({ recipients: (name) => (asked++, name === 'billing' || known ? set(one) : undefined) })
+    const billing = await directory.resolve('billing')
+    for (let count = 0; count < 100; count++) expect(await rejectionOf(directory.resolve('audit'))).toBe(UNKNOWN)
+    expect(asked).toBe(2)
+    await Promise.all(Array.from({ length: 5_000 }, (_, index) => rejectionOf(directory.resolve(`bogus${index}`))))
+    expect(directory.peek('billing')).toBe(billing)
+    expect(directory.health().length).toBeLessThanOrEqual(1_001)
+    known = true
+    expect(await rejectionOf(directory.resolve('bogus4999'))).toBe(UNKNOWN)
+    clock.advance(30_000)
+    expect((await directory.resolve('audit')).kid).toBe('one')
+  })
+
+  it('one that fails, or does not answer, is an outage; what it throws is not shown', async () => {
+    let answer = async (): Promise<string> => {
+      throw new Error('token=secret')
+    }
+    const { directory, clock } = observe({ recipients: () => answer(), timeoutMs: 100 })
+    const error = await rejectedBy(directory.resolve('billing'))
+    expect(error).toMatchObject({ code: UNAVAILABLE, transient: true })
+    expect(`${String(error)}${JSON.stringify(error)}`).not.toContain('secret')
+    answer = () => new Promise(() => {})
+    clock.advance(MINUTE)
+    await expect(directory.resolve('billing')).rejects.toThrow('did not answer in time')
+  })
+
+  it('[7.7] reaches the hosts that are listed, and no host without a list', async () => {
+    const fetched: string[] = []
+    const fetch: typeof globalThis.fetch = async (url) => (fetched.push(new Request(url).url), new Response(JSON.stringify(set(one))))
+    const at = (options: Partial<JwksDirectoryOptions>) => observe({ recipients: (name) => `https://${name}/jwks.json`, fetch, ...options }).directory
+    expect(await rejectionOf(at({}).resolve('keys.example'))).toBe(INVALID)
+    const listed = at({ hosts: ['*.svc.internal', '10.0.0.1'] })
+    expect((await listed.resolve('billing.svc.internal')).kid).toBe('one')
+    expect((await listed.resolve('10.0.0.1')).kid).toBe('one')
+    for (const name of ['evil.example', '169.254.169.254', '10.0.0.2', 'user@billing.svc.internal', 'svc.internal', 'evil.example/#.svc.internal']) expect(await rejectionOf(listed.resolve(name)), name).toBe(INVALID)
+    expect(fetched).toEqual(['https://billing.svc.internal/jwks.json', 'https://10.0.0.1/jwks.json'])
+  })
+
+  it('a recipient that it no longer knows is revoked', async () => {
+    let known = true
+    const { directory, clock, told } = observe({ recipients: () => (known ? set(one) : undefined) })
+    await directory.resolve('billing')
+    known = false
+    clock.advance(5_000)
+    expect(await rejectionOf(directory.refresh('billing'))).toBe(UNKNOWN)
+    expect(codeOf(() => directory.peek('billing'))).toBe(UNKNOWN)
+    expect(told('changed').at(-1)).toMatchObject({ name: 'billing', added: [], removed: [one.identity.thumbprint] })
+  })
+
+  it('another URL or other pins: the version of the old set is not sent', async () => {
+    const endpoint = await startEndpoint((request, response) => (request.headers['if-none-match'] === '"v1"' ? status(304)(request, response) : json(set(one, two), { etag: '"v1"' })(request, response)))
+    let pins: string[] | undefined
+    const { directory, clock } = observe({ recipients: () => ({ url: endpoint.url, ...(pins && { pins }) }) })
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    pins = [two.identity.thumbprint]
+    clock.advance(5_000)
+    await directory.refresh('billing')
+    expect(directory.peek('billing')?.kid).toBe('two')
+    expect(endpoint.requests.map(({ headers }) => headers['if-none-match'])).toEqual([undefined, undefined])
+  })
+})
+
+describe('a registry', () => {
+  const registry = (recipients: object): object => ({ recipients })
+
+  it('is fetched once for all its recipients', async () => {
+    const endpoint = await startEndpoint(json(registry({ billing: set(one), shipping: set(two) })))
+    const { directory } = observe({ registry: endpoint.url })
+    const [billing, shipping] = await Promise.all([directory.resolve('billing'), directory.resolve('shipping')])
+    expect([billing?.kid, shipping?.kid]).toEqual(['one', 'two'])
+    expect(directory.peek('billing')).toBe(billing)
+    expect(codeOf(() => directory.peek('audit'))).toBe(UNKNOWN)
+    for (const name of ['__proto__', 'constructor', '']) expect(await rejectionOf(directory.resolve(name))).toBe(UNKNOWN)
+    directory.keepWarm(['billing', 'shipping'])
+    expect(endpoint.requests).toHaveLength(1)
+  })
+
+  it('one bad set, or one bad key, spoils no other', async () => {
+    const endpoint = await startEndpoint(json(registry({ billing: set(one), shipping: { keys: 7 }, audit: 'none', reports: { keys: [] } })))
+    const { directory } = observe({ registry: endpoint.url })
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    for (const [name, reason] of [['shipping', 'it has no `keys` array'], ['audit', 'it is not an object'], ['reports', 'its set is empty, which revokes']] as const) {
+      expect(codeOf(() => directory.peek(name))).toBe(NO_KEY)
+      expect(() => directory.peek(name)).toThrow(reason)
+    }
+  })
+
+  it.each<[string, unknown]>([['no recipients', { keys: [] }], ['a list of recipients', { recipients: [] }], ['a page', '<html>']])('%s is an outage', async (_title, body) => {
+    const endpoint = await startEndpoint(json(body))
+    const { directory } = observe({ registry: { url: endpoint.url } })
+    expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
+  })
+
+  it('a 404 is an outage of the registry, and no unknown recipient', async () => {
+    const endpoint = await startEndpoint(status(404))
+    expect(await rejectionOf(observe({ registry: endpoint.url }).directory.resolve('billing'))).toBe(UNAVAILABLE)
+  })
+
+  it('a recipient that leaves is unknown, one that comes has a key, and the others keep their object', async () => {
+    const endpoint = await startEndpoint(json(registry({ billing: set(one), shipping: set(two) })))
+    const { directory, clock, told } = observe({ registry: endpoint.url })
+    const billing = await directory.resolve('billing')
+    endpoint.answer = json(registry({ billing: set(one), audit: set(two) }))
+    clock.advance(5_000)
+    await directory.refresh('billing')
+    expect(directory.peek('billing')).toBe(billing)
+    expect(codeOf(() => directory.peek('shipping'))).toBe(UNKNOWN)
+    expect(directory.peek('audit')?.kid).toBe('two')
+    expect(told('changed').map(({ name, added, removed }) => [name, added.length, removed.length])).toEqual([['billing', 1, 0], ['shipping', 1, 0], ['shipping', 0, 1], ['audit', 1, 0]])
+  })
+
+  it('pins are by name', async () => {
+    const endpoint = await startEndpoint(json(registry({ billing: set(one, two), shipping: set(one, two) })))
+    const { directory } = observe({ registry: { url: endpoint.url, pins: { billing: [two.identity.thumbprint] } } })
+    expect((await directory.resolve('billing')).kid).toBe('two')
+    expect(directory.peek('shipping')?.kid).toBe('one')
+  })
+
+  it('with 1,000 recipients it is one document of less than a megabyte', async () => {
+    const endpoint = await startEndpoint(json(registry(Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`service-${index}`, set(one)])))))
+    const { directory } = observe({ registry: endpoint.url })
+    expect((await directory.resolve('service-999')).kid).toBe('one')
+    expect(directory.peek('service-0')?.kid).toBe('one')
+    expect(endpoint.requests).toHaveLength(1)
+  })
+})
+
+describe('a file', () => {
+  it('is read again when it changes, also by a swapped link, and the last good set outlives a broken one', async () => {
+    const folder = await temporaryFolder()
+    const file = join(folder, 'jwks.json')
+    await writeFile(file, JSON.stringify(set(one)))
+    const { directory } = observe({ recipients: { billing: { file } } })
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    await writeFile(file, JSON.stringify(set(two)))
+    await until(() => directory.peek('billing')?.kid === 'two')
+    await writeFile(file, '{"keys":[')
+    await until(() => directory.health()[0]?.lastError === UNAVAILABLE)
+    expect(directory.peek('billing')?.kid).toBe('two')
+    // As a ConfigMap changes: the link is replaced.
+    await mkdir(join(folder, 'next'))
+    await writeFile(join(folder, 'next', 'jwks.json'), JSON.stringify(set(one)))
+    await symlink(join(folder, 'next', 'jwks.json'), join(folder, 'link'))
+    await rename(join(folder, 'link'), file)
+    await until(() => directory.peek('billing')?.kid === 'one')
+  })
+
+  it('that is not there is an outage until it comes', async () => {
+    const file = join(await temporaryFolder(), 'jwks.json')
+    const { directory } = observe({ recipients: { billing: { file } } })
+    await expect(directory.resolve('billing')).rejects.toThrow('cannot be read (ENOENT)')
+    await writeFile(file, JSON.stringify(set(one)))
+    await until(() => directory.health()[0]?.state === 'fresh')
+    expect(directory.peek('billing')?.kid).toBe('one')
+  })
+
+  it('that goes away is served as long as an endpoint that fails', async () => {
+    const file = join(await temporaryFolder(), 'jwks.json')
+    await writeFile(file, JSON.stringify(set(one)))
+    const { directory, clock } = observe({ recipients: { billing: { file, maxStaleMs: 10 * MINUTE } } })
+    await directory.resolve('billing')
+    await rm(file)
+    clock.advance(9 * MINUTE)
+    expect(directory.peek('billing')?.kid).toBe('one')
+    clock.advance(MINUTE)
+    expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
+  })
+
+  it('[7.6] of more than 256 KiB is not read', async () => {
+    const file = join(await temporaryFolder(), 'jwks.json')
+    await writeFile(file, Buffer.concat([Buffer.from(JSON.stringify(set(one))), Buffer.alloc(300_000, ' ')]))
+    await expect(observe({ recipients: { billing: { file } } }).directory.resolve('billing')).rejects.toThrow('is longer than 262144 bytes')
+  })
+
+  it('may be the registry', async () => {
+    const file = join(await temporaryFolder(), 'registry.json')
+    await writeFile(file, JSON.stringify({ recipients: { billing: set(one) } }))
+    expect((await observe({ registry: { file } }).directory.resolve('billing')).kid).toBe('one')
+  })
+})
+
+describe('keys that are given', () => {
+  it('are never due, and obey pins', async () => {
+    const { directory, clock } = observe({ recipients: { billing: { ...set(one, two), pins: [two.identity.thumbprint] } } })
+    const key = await directory.resolve('billing')
+    expect(key.kid).toBe('two')
+    directory.keepWarm(['billing'])
+    clock.advance(30 * 24 * 60 * MINUTE)
+    await nextTurn()
+    expect(directory.peek('billing')).toBe(key)
+    expect(directory.health()).toMatchObject([{ name: 'billing', state: 'fresh' }])
+  })
+})
+
+describe('options', () => {
+  const url = 'https://keys.example/'
+  it.each<[string, unknown]>([
+    ['neither recipients nor a registry', {}],
+    ['both', { recipients: {}, registry: url }],
+    ['recipients that are a list', { recipients: 7 }],
+    ['a misspelt name', { recipients: {}, maxStale: 1 }],
+    ['two places', { recipients: { billing: { url, file: 'jwks.json' } } }],
+    ['no place', { recipients: { billing: {} } }],
+    ['a source that is null', { recipients: { billing: null } }],
+    ['a misspelt source', { recipients: { billing: { url, pin: ['x'] } } }],
+    ['an empty file name', { recipients: { billing: { file: '' } } }],
+    ['keys that are no list', { recipients: { billing: { keys: {} } } }],
+    ['given keys that are to be signed', { recipients: { billing: { keys: [], signedBy: [{}] } } }],
+    ['no signature keys', { recipients: { billing: { url, signedBy: [] } } }],
+    ['a signature key of another kind', { recipients: { billing: { url, signedBy: [{ kty: 'RSA', n: 'AA', e: 'AQAB' }] } } }],
+    ['an option that is no boolean', { recipients: { billing: { url, requireThumbprintKids: 1 } } }],
+    ['a registry of given keys', { registry: { keys: [] } }],
+    ['pins of a registry that are a list', { registry: { url, pins: { billing: 'A'.repeat(43) } } }],
+    ['hosts that are no list', { recipients: {}, hosts: 'keys.example' }],
+    ['hosts with a URL', { recipients: {}, hosts: [url] }],
+    ['a URL whose host is not listed', { recipients: { billing: url }, hosts: ['other.example'] }],
+    ['an empty snapshot path', { recipients: {}, snapshot: '' }],
+    ['six retries', { recipients: {}, retries: 6 }],
+    ['a maxFreshMs below a minute', { recipients: {}, maxFreshMs: 59_999 }],
+  ])('%s: refused', (_title, options) => {
+    expect(codeOf(() => createJwksDirectory(options as JwksDirectoryOptions))).toBe(INVALID)
+  })
+})
