@@ -42,6 +42,30 @@ describeWithRabbit('RabbitMQ redrive', ({ url }) => {
     await harness.close()
   })
 
+  it('what was parked by the queue\'s own dead-letter exchange comes back to it, with the headers that it had', async () => {
+    const by = uniqueName('billing')
+    const parked = `${by}-parked`
+    await raw.assertQueue(parked)
+    await raw.assertQueue(by, { deadLetterExchange: '', deadLetterRoutingKey: parked })
+    const { sealer, early, late } = await createLateKey()
+    const { bytes, contentType, id } = sealer.sealSync('late', { channel: 'orders' })
+    raw.sendToQueue(by, bytes, { contentType, headers: { trace: 't1' } })
+    await raw.waitForConfirms()
+    const own = await connect(url)
+    const channel = await sealAmqp(own, { opener: early, park: { deadLetter: true }, dispositions: { keyMissingHoldMs: 0 } }).createChannel()
+    await channel.consume(by, () => {})
+    await expect.poll(async () => (await raw.checkQueue(parked)).messageCount, TIMEOUT).toBe(1)
+    await own.close()
+
+    expect(await listParked(connection, { from: parked })).toMatchObject([{ code: 'rejected', by, origin: `/${by}`, headers: { trace: 't1' }, time: expect.any(Date) }])
+    expect(await redrive(connection, { from: parked, by, opener: late, dryRun: false })).toMatchObject({ delivered: 1, groups: [{ parkedWith: 'rejected', kids: ['billing-2'] }] })
+    const back = await raw.get(by, { noAck: true })
+    if (!back) return expect.fail('nothing came back')
+    expect(back.properties.headers).toEqual({ trace: 't1' })
+    expect(late.openSync(back.content, { channel: 'orders' }).id).toBe(id)
+    expect(await raw.get(parked)).toBe(false)
+  })
+
   describe('a key that was deployed late', () => {
     const MESSAGES = 300
     let key: LateKey

@@ -1,5 +1,6 @@
 import { checkListParked, type ListedCopy, type ListParkedOptions } from '@sealbus/core/adapter'
-import { type ReadableConnection, readQueue, toParkedCopy } from './parked-queue.ts'
+import { toParkedCopy } from './parked-copy.ts'
+import { type ReadableConnection, readQueue } from './parked-queue.ts'
 
 /**
  * The copies in a parking queue, the oldest first. Nothing is opened, and all of them return to the queue. `connection`

@@ -1,5 +1,4 @@
 import { SealbusError } from '@sealbus/core'
-import { type ParkedCopy, readParkHeaders, withoutParkHeaders } from '@sealbus/core/adapter'
 import type { AmqpMessage, ConfirmingChannel, PublishOptions, SettlingChannel } from './client-shape.ts'
 import { wrappingOf } from './delegation.ts'
 
@@ -120,12 +119,6 @@ function publisherOf(channel: ReadingChannel): Publish {
       timer.unref()
       channel.publish('', queue, content, { ...options, mandatory: true }, (failure) => settle(failure as Error | null))
     })
-}
-
-/** A message of a parking queue as the copy that it is; undefined for any other message. */
-export function toParkedCopy({ content, properties: { headers, contentType } }: AmqpMessage): ParkedCopy | undefined {
-  const facts = readParkHeaders(headers)
-  return facts && { ...facts, bytes: content, headers: withoutParkHeaders(headers), ...(typeof contentType === 'string' && { contentType }) }
 }
 
 const invalid = (reason: string): SealbusError => new SealbusError('ERR_SEALBUS_INVALID_OPTION', reason)

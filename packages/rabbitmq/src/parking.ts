@@ -87,7 +87,7 @@ function deadLettering(place: DeadLettering): Parking {
   }
 }
 
-const parkIdOf = ({ content }: AmqpMessage, queue: string): string => createHash('sha256').update(queue).update('\0').update(content).digest('base64url')
+export const parkIdOf = ({ content }: AmqpMessage, queue: string): string => createHash('sha256').update(queue).update('\0').update(content).digest('base64url')
 
 function confirms(channel: ParkingExchange['channel']): boolean {
   if (typeof channel?.publish !== 'function') return false

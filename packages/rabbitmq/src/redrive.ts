@@ -1,7 +1,8 @@
 import { SealbusError } from '@sealbus/core'
 import { copyDigest, createRedriveRun, type ParkedFacts, type RedriveOptions as CommonOptions, type RedriveResult } from '@sealbus/core/adapter'
 import type { AmqpMessage, PublishOptions } from './client-shape.ts'
-import { type ReadableConnection, readQueue, toParkedCopy } from './parked-queue.ts'
+import { toParkedCopy } from './parked-copy.ts'
+import { type ReadableConnection, readQueue } from './parked-queue.ts'
 import { toOpenedMessage } from './properties.ts'
 
 /** Given each message opened, and what its headers said, unauthenticated. It does not acknowledge: that is done when it has returned. */
@@ -59,7 +60,7 @@ export async function redrive(connection: ReadableConnection, options: RedriveOp
   return run.result()
 }
 
-/** The message as it was before it was parked, without what the parking queue counts. */
-function toOriginal(message: AmqpMessage, { 'x-delivery-count': _delivered, 'x-acquired-count': _acquired, ...headers }: Readonly<Record<string, unknown>>): AmqpMessage {
+/** The message as it was before it was parked. */
+function toOriginal(message: AmqpMessage, headers: Readonly<Record<string, unknown>>): AmqpMessage {
   return { ...message, properties: { ...message.properties, headers } }
 }
