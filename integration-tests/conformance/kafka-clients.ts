@@ -242,9 +242,9 @@ export function describeWrappedClient(client: WrappedClient, fixture: KafkaFixtu
       await fixture.sealed.send({ topic, messages: values(4) })
       const seen: string[] = []
       const resumes: (() => void)[] = []
-      const consumer = await consuming(start(), [topic], { eachMessage: async ({ message, pause }) => {
-        seen.push(String(message.value))
-        if (message.offset === '1') resumes.push(pause())
+      const consumer = await consuming(start(), [topic], { eachMessage: async (payload) => {
+        seen.push(String(payload.message.value))
+        if (payload.message.offset === '1') resumes.push(payload.pause())
       } })
       await expect.poll(() => resumes.length, WAIT).toBe(1)
       await fixture.sealed.send({ topic, messages: values(1, 'more-') })
