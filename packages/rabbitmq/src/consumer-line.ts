@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { SealbusError } from '@sealbus/core'
 import { callOut } from '@sealbus/core/adapter'
 import type { AmqpMessage, ConsumeOptions } from './client-shape.ts'
@@ -49,6 +50,8 @@ export interface ConsumerLine {
 interface Waiting {
   readonly message: AmqpMessage
   readonly arrivedMs: number
+  /** Where the client delivered it: its trace, for one, is not that of the message before it. */
+  readonly context: ReturnType<typeof AsyncLocalStorage.snapshot>
   /** What is known already; undefined: `open()` tells. */
   opening: Opening | undefined
   tried: boolean
@@ -162,7 +165,7 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
     if (signal.aborted) return
     if ('view' in result) {
       waiting.shift()
-      handing(() => give(message, result.view))
+      handing(() => head.context(give, message, result.view))
       return
     }
     hold ??= newHold()
@@ -222,7 +225,7 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
       give(message, result.view)
       return
     }
-    waiting.push({ message, arrivedMs: Date.now(), opening: result, tried: !running })
+    waiting.push({ message, arrivedMs: Date.now(), context: AsyncLocalStorage.snapshot(), opening: result, tried: !running })
     if (!running) run().catch(surface)
   }
 
