@@ -418,6 +418,33 @@ describe('park', () => {
   })
 })
 
+describe('the queue’s own dead-letter exchange', () => {
+  test('gets what does not open, without requeue, and the next message comes', async () => {
+    const onParked = vi.fn()
+    await wrapped({ park: { deadLetter: true }, onParked }).consume('orders', take)
+    raw.deliver('orders', garbled())
+    raw.deliver('orders', sealed('next'))
+    await expect.poll(() => received).toEqual(['next'])
+    expect(raw.settled).toEqual(['nack 1'])
+    expect(onParked.mock.calls).toEqual([[{ queue: 'orders', code: 'ERR_SEALBUS_MALFORMED', id: expect.any(String) as string }]])
+  })
+
+  test('is only used where it is said to be there, and with acknowledgements', async () => {
+    const refused = expect.objectContaining({ code: 'ERR_SEALBUS_INVALID_OPTION' })
+    for (const park of [{ deadLetter: false }, { deadLetter: true, exchange: 'x' }]) expect(() => wrapped({ park: park as never })).toThrow(refused)
+    await expect(wrapped({ park: { deadLetter: true } }).consume('orders', take, { noAck: true })).rejects.toThrow(refused)
+  })
+
+  test('is not there for direct replies: one that does not open stops its consumer', async () => {
+    world = createWorld({ orders: { to: ['billing'], match: ['amq.rabbitmq.reply-to'] } })
+    const channel = wrapped({ park: { deadLetter: true } })
+    await channel.consume('amq.rabbitmq.reply-to', take, { noAck: true })
+    raw.deliver('amq.rabbitmq.reply-to', garbled())
+    await expect.poll(() => channelHealth(channel).healthy).toBe(false)
+    expect([raw.settled, raw.cancelled]).toEqual([[], ['consumer-0']])
+  })
+})
+
 describe('skip', () => {
   test('acknowledges, and the next message comes', async () => {
     world.source.lose()

@@ -82,3 +82,44 @@ test('a closed channel needs no settling', () => {
   target.closed = true
   expect(() => ledger.ackWithheld(delivery(1))).not.toThrow()
 })
+
+describe('on the channel of another', () => {
+  test('an acknowledgement settles where the message was given', () => {
+    const other = new FakeChannel()
+    const elsewhere = createDeliveryLedger(other).methods as unknown as typeof methods
+    const message = delivery(1)
+    ledger.withhold(message)
+    ledger.give(message, message)
+    elsewhere.ack({ ...message })
+    elsewhere.nack(delivery(7))
+    expect([target.settled, other.settled]).toEqual([['ack 1'], ['nack 7 requeue']])
+  })
+
+  test('nothing is sent where that channel is gone', () => {
+    const other = new FakeChannel()
+    const elsewhere = createDeliveryLedger(other).methods as unknown as typeof methods
+    const [one, two, three] = [delivery(1), delivery(2), delivery(3)]
+    for (const message of [one, two, three]) {
+      ledger.withhold(message)
+      ledger.give(message, message)
+    }
+    target.closed = true
+    elsewhere.ack(one)
+    elsewhere.nack(two, true, true)
+    elsewhere.reject(three)
+    expect([target.settled, other.settled]).toEqual([[], []])
+    // On its own channel the client says so, as always.
+    expect(() => methods.ack(one)).toThrow('Channel closed')
+  })
+})
+
+test('messages of a stream are let go by ack, because a refusal would close the connection', () => {
+  const message = { ...delivery(1), properties: { headers: { 'x-stream-offset': 4 } } }
+  ledger.withhold(message)
+  ledger.requeueWithheld(message)
+  ledger.withhold(message)
+  ledger.rejectWithheld(message)
+  ledger.withhold(delivery(2))
+  ledger.rejectWithheld(delivery(2))
+  expect(target.settled).toEqual(['ack 1', 'ack 1', 'nack 2'])
+})

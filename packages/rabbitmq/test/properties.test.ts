@@ -1,6 +1,6 @@
 import { opened } from '@sealbus/core'
 import { describe, expect, test } from 'vitest'
-import { toOpenedMessage, toSealedOptions, toSealOptions } from '../src/properties.ts'
+import { checkProperties, toOpenedMessage, toSealedOptions, toSealOptions } from '../src/properties.ts'
 
 const sealed = { bytes: Buffer.from('{}'), contentType: 'application/jose+json', id: 'one' }
 const facts = { id: 'one', time: new Date(0), channel: 'orders', kid: 'k', sender: undefined, inReplyTo: undefined, envelope: sealed.bytes }
@@ -65,5 +65,23 @@ describe('what the handler sees', () => {
     const { properties } = toOpenedMessage(message, { ...facts, plaintext: Buffer.alloc(0), contentType: undefined, contentEncoding: undefined })
     expect(properties.contentType).toBeUndefined()
     expect(properties.contentEncoding).toBeUndefined()
+  })
+})
+
+describe('properties that the client could not encode', () => {
+  const tooLarge = expect.objectContaining({ code: 'ERR_SEALBUS_TOO_LARGE' })
+  test.each([
+    ['a long header', { headers: { a: 'x'.repeat(65_536) } }],
+    ['a header of many bytes', { headers: { a: Buffer.alloc(65_536) } }],
+    ['many headers', { headers: Object.fromEntries(Array.from({ length: 5_000 }, (_, index) => [`header-${index}`, index])) }],
+    ['nested ones', { headers: { a: { b: [{ c: 'x'.repeat(65_536) }] } } }],
+    ['many copies', { CC: Array.from({ length: 2_000 }, () => 'a-queue-of-some-length-and-more') }],
+    ['characters of several bytes', { headers: { a: 'ä'.repeat(33_000) } }],
+  ])('%s', (_, options) => {
+    expect(() => checkProperties(options)).toThrow(tooLarge)
+  })
+
+  test('what fits passes', () => {
+    expect(() => checkProperties({ headers: { a: 'x'.repeat(60_000), none: undefined, nothing: null, number: 1, flag: true } })).not.toThrow()
   })
 })
