@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { benchCore } from './core.ts'
 import { benchHeap } from './heap.ts'
+import { benchKeys } from './keys.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -14,6 +15,7 @@ const { values, positionals } = parseArgs({
 const BENCHES: Readonly<Record<string, () => Promise<object>>> = {
   core: () => benchCore(Number(values.seconds) * 1_000),
   heap: () => benchHeap(Number(values.messages), Number(values.recipients)),
+  keys: () => benchKeys(Number(values.seconds) * 1_000),
 }
 
 const [name = 'core'] = positionals

@@ -141,9 +141,8 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
 
   const sourceNameOf = (name: string): string => {
     if (closed) throw closedError()
-    const sourceName = sources.sourceName(name)
-    if (sourceName === undefined) throw unknownRecipient(name)
-    return sourceName
+    if (!sources.mayHave(name)) throw unknownRecipient(name)
+    return sources.sourceName(name)
   }
 
   const load = (sourceName: string, force = false): Promise<Entry> => {
@@ -180,9 +179,9 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
 
   /** The key in memory; undefined when it must be fetched. Starts a refresh that nobody waits for. */
   const peek = (name: string): RecipientKey | undefined => {
-    const sourceName = sourceNameOf(name)
+    const sourceName = sources.sourceName(name)
     const entry = entries.get(sourceName)
-    if (!entry?.held) return refusal(keyless.get(sourceName))
+    if (!entry?.held) return refusal(keyless.get(sourceNameOf(name)))
     const { held } = entry
     const now = clock.wall()
     const age = Math.max(clock.monotonic() - held.fetchedAt.monotonic, now - held.fetchedAt.wall)

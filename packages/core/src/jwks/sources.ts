@@ -9,8 +9,10 @@ export type SourceFunction = (name: string, context: { readonly signal: AbortSig
 export interface Sources {
   /** Those that are known from the start. */
   readonly declared: readonly string[] | undefined
-  /** Of the source that has this recipient; undefined: it is known that there is none. */
-  sourceName(recipient: string): string | undefined
+  /** Of the source that would have this recipient. */
+  sourceName(recipient: string): string
+  /** False: there is no such recipient, and no source need be asked. */
+  mayHave(recipient: string): boolean
   /** @throws SealbusError when it cannot be told, or is not permitted */
   find(sourceName: string, signal: AbortSignal): Promise<Source | undefined>
   /** The longest `maxStaleMs`: of a function's sources, of those that it has named so far. */
@@ -24,7 +26,7 @@ export function createSources(recipients: Readonly<Record<string, RecipientSourc
   if ((recipients === undefined) === (registry === undefined)) throw invalid('a directory has either `recipients` or a `registry`')
   if (registry !== undefined) {
     const source = checkRegistry(registry, rules)
-    return { declared: [REGISTRY], sourceName: () => REGISTRY, find: async () => source, longestStaleMs: () => source.maxStaleMs }
+    return { declared: [REGISTRY], sourceName: () => REGISTRY, mayHave: () => true, find: async () => source, longestStaleMs: () => source.maxStaleMs }
   }
   if (typeof recipients === 'function') {
     // What a function makes of a name must not reach any host: without a list there is none.
@@ -33,6 +35,7 @@ export function createSources(recipients: Readonly<Record<string, RecipientSourc
     return {
       declared: undefined,
       sourceName: (recipient) => recipient,
+      mayHave: () => true,
       async find(name, signal): Promise<Source | undefined> {
         const source = await ask(recipients, name, signal, strict)
         longest = Math.max(longest, source?.maxStaleMs ?? 0)
@@ -45,7 +48,8 @@ export function createSources(recipients: Readonly<Record<string, RecipientSourc
   const known = new Map(Object.entries(recipients).map(([name, given]) => [name, checkSource(name, given, rules)]))
   return {
     declared: [...known.keys()],
-    sourceName: (recipient) => (known.has(recipient) ? recipient : undefined),
+    sourceName: (recipient) => recipient,
+    mayHave: (recipient) => known.has(recipient),
     find: async (name) => known.get(name),
     longestStaleMs: () => Math.max(0, ...[...known.values()].map((source) => source.maxStaleMs)),
   }
