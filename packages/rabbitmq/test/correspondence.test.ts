@@ -7,36 +7,36 @@ const fresh = (): Correspondence => correspondenceOf(defineChannels({ orders: { 
 const delivery = (properties: AmqpMessage['properties']): AmqpMessage => ({ content: Buffer.alloc(0), fields: { deliveryTag: 1, exchange: '', routingKey: '' }, properties })
 
 test('a reply is to the request with its correlation id, by its reply queue', () => {
-  const { asked, answered } = fresh()
-  asked(delivery({ replyTo: 'replies', correlationId: 'c' }), 'request')
-  expect(answered({ exchange: '', routingKey: 'replies' }, { correlationId: 'c' })).toBe('request')
+  const memory = fresh()
+  memory.asked(delivery({ replyTo: 'replies', correlationId: 'c' }), 'request')
+  expect(memory.answered({ exchange: '', routingKey: 'replies' }, { correlationId: 'c' })).toBe('request')
   for (const [exchange, routingKey, correlationId] of [['', 'others', 'c'], ['', 'replies', 'd'], ['shop', 'replies', 'c']] as const) {
-    expect(answered({ exchange, routingKey }, { correlationId })).toBeUndefined()
+    expect(memory.answered({ exchange, routingKey }, { correlationId })).toBeUndefined()
   }
-  expect(answered({ exchange: '', routingKey: 'replies' }, {})).toBeUndefined()
+  expect(memory.answered({ exchange: '', routingKey: 'replies' }, {})).toBeUndefined()
 })
 
 test('who asked expects the id of the request, on the queue that it named', () => {
-  const { asks, expected } = fresh()
-  asks({ replyTo: 'replies', correlationId: 'c' }, 'request')
-  expect(expected('replies', delivery({ correlationId: 'c' }))).toBe('request')
-  expect(expected('others', delivery({ correlationId: 'c' }))).toBeUndefined()
-  expect(expected('replies', delivery({ correlationId: 'd' }))).toBeUndefined()
-  expect(expected('replies', delivery({}))).toBeUndefined()
+  const memory = fresh()
+  memory.asks({ replyTo: 'replies', correlationId: 'c' }, 'request')
+  expect(memory.expected('replies', delivery({ correlationId: 'c' }))).toBe('request')
+  expect(memory.expected('others', delivery({ correlationId: 'c' }))).toBeUndefined()
+  expect(memory.expected('replies', delivery({ correlationId: 'd' }))).toBeUndefined()
+  expect(memory.expected('replies', delivery({}))).toBeUndefined()
 })
 
 test('asking and being asked are two things', () => {
-  const { asks, answered, asked, expected } = fresh()
-  asks({ replyTo: 'replies', correlationId: 'c' }, 'ours')
-  expect(answered({ exchange: '', routingKey: 'replies' }, { correlationId: 'c' })).toBeUndefined()
-  asked(delivery({ replyTo: 'replies', correlationId: 'd' }), 'theirs')
-  expect(expected('replies', delivery({ correlationId: 'd' }))).toBeUndefined()
+  const memory = fresh()
+  memory.asks({ replyTo: 'replies', correlationId: 'c' }, 'ours')
+  expect(memory.answered({ exchange: '', routingKey: 'replies' }, { correlationId: 'c' })).toBeUndefined()
+  memory.asked(delivery({ replyTo: 'replies', correlationId: 'd' }), 'theirs')
+  expect(memory.expected('replies', delivery({ correlationId: 'd' }))).toBeUndefined()
 })
 
 test('the last 10,000 are remembered', () => {
-  const { asks, expected } = fresh()
-  for (let count = 0; count <= 10_000; count++) asks({ replyTo: 'replies', correlationId: `${count}` }, `${count}`)
-  expect(['0', '1', '10000'].map((correlationId) => expected('replies', delivery({ correlationId })))).toEqual([undefined, '1', '10000'])
+  const memory = fresh()
+  for (let count = 0; count <= 10_000; count++) memory.asks({ replyTo: 'replies', correlationId: `${count}` }, `${count}`)
+  expect(['0', '1', '10000'].map((correlationId) => memory.expected('replies', delivery({ correlationId })))).toEqual([undefined, '1', '10000'])
 })
 
 test('one for each declaration of channels, whoever asks for it', () => {
