@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { checkCommand } from './check/command.ts'
 import { demoCommand } from './demo/command.ts'
 import { EXIT } from './exit-codes.ts'
 import { jwksCommand } from './jwks/command.ts'
 import { keysCommand } from './keys/command.ts'
+import { parkedCommand } from './parked/command.ts'
 
 const { version, description } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string; description: string }
 
@@ -16,7 +18,7 @@ const program = new Command('sealbus')
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.ok : EXIT.usage))
 
 /** Each group of commands is a folder, whose command.ts makes it. */
-for (const command of [demoCommand(), keysCommand(), jwksCommand()]) program.addCommand(inheriting(program, command))
+for (const command of [demoCommand(), keysCommand(), jwksCommand(), checkCommand(), parkedCommand()]) program.addCommand(inheriting(program, command))
 
 await program.parseAsync()
 

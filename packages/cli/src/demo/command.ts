@@ -1,14 +1,13 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { amqpUrlOption, type BrokerOptions, checkAmqpUrl, kafkaBrokersOption } from '../broker-options.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { DemoBroker } from './brokers/broker.ts'
-import { BrokerUnreachableError } from './brokers/unreachable.ts'
+import { BrokerUnreachableError } from '../unreachable.ts'
 import { listenForInterruption } from '../interruption.ts'
 import { createScreen } from '../screen.ts'
 
-export interface DemoOptions {
+export interface DemoOptions extends BrokerOptions {
   readonly broker: 'memory' | 'kafka' | 'rabbitmq'
-  readonly kafkaBrokers: readonly string[]
-  readonly amqpUrl: string
   readonly messages: number
 }
 
@@ -20,15 +19,14 @@ export function demoCommand(connect: Connect = connectAs): Command {
   return new Command('demo')
     .description('show in half a minute what Sealbus does, on a broker inside this process or on a real one')
     .addOption(new Option('--broker <name>', 'where the messages go').choices(['memory', 'kafka', 'rabbitmq']).default('memory'))
-    .addOption(new Option('--kafka-brokers <list>', 'host:port, more with commas').env('SEALBUS_KAFKA_BROKERS').default(['127.0.0.1:9092'], '127.0.0.1:9092').argParser(parseBrokers))
-    .addOption(new Option('--amqp-url <url>', 'amqp:// or amqps://').env('SEALBUS_AMQP_URL').default('amqp://127.0.0.1:5673'))
+    .addOption(kafkaBrokersOption())
+    .addOption(amqpUrlOption())
     .addOption(new Option('--messages <n>', 'orders before the rush hour, 10 to 10000').default(200).argParser(parseMessages))
     .addHelpText('after', `
 Exit codes: 0 all that the demo shows was checked and holds, 1 a check failed, 2 wrong arguments,
 3 the broker cannot be reached, 130 after Ctrl-C. Everything that it makes on a broker is removed at the end.`)
     .action(async (options: DemoOptions, command: Command) => {
-      // Not by an argument parser: its error quotes the value, which may hold a password.
-      if (!isAmqpUrl(options.amqpUrl)) command.error("error: --amqp-url (or SEALBUS_AMQP_URL) is no URL that starts with amqp:// or amqps://")
+      checkAmqpUrl(options, command)
       process.exitCode = await runDemo(options, connect)
     })
 }
@@ -69,16 +67,6 @@ async function connectAs({ broker, kafkaBrokers, amqpUrl }: DemoOptions): Promis
     case 'rabbitmq':
       return (await import('./brokers/rabbitmq.ts')).connectRabbit(amqpUrl)
   }
-}
-
-function parseBrokers(given: string): string[] {
-  const brokers = given.split(',').map((each) => each.trim())
-  if (!brokers.every((each) => /^[^\s:]+:\d{1,5}$/.test(each) || /^\[[\da-f:]+\]:\d{1,5}$/i.test(each))) throw new InvalidArgumentError('It is host:port, more with commas.')
-  return brokers
-}
-
-function isAmqpUrl(given: string): boolean {
-  return URL.canParse(given) && ['amqp:', 'amqps:'].includes(new URL(given).protocol)
 }
 
 function parseMessages(given: string): number {

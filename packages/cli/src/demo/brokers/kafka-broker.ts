@@ -1,10 +1,8 @@
 import { opened } from '@sealbus/core'
 import { sealKafka } from '@sealbus/kafka'
-import type { Kafka, KafkaMessage } from 'kafkajs'
+import type { KafkaMessage } from 'kafkajs'
+import type { KafkaClient } from '../../kafka-client.ts'
 import { type DemoBroker, READERS, type StoredMessage, type Tampering } from './broker.ts'
-
-/** What the story uses of a Kafka client: kafkajs, or the one in the process. */
-export type KafkaClient = Pick<Kafka, 'producer' | 'consumer' | 'admin'>
 
 /** A view behind the clients' backs, which differs between a real Kafka and one in the process. */
 export interface KafkaStore {

@@ -1,9 +1,9 @@
 import type { Admin, Consumer, KafkaMessage, Producer } from 'kafkajs'
+import { type KafkaClient, openKafka } from '../../kafka-client.ts'
 import { flipCiphertextBit } from './bit-flip.ts'
 import type { DemoBroker } from './broker.ts'
-import { createKafkaBroker, type KafkaClient, type KafkaStore, toStored } from './kafka-broker.ts'
+import { createKafkaBroker, type KafkaStore, toStored } from './kafka-broker.ts'
 import { createRunName } from './run-name.ts'
-import { BrokerUnreachableError } from './unreachable.ts'
 
 /**
  * A real Kafka, by kafkajs.
@@ -11,27 +11,9 @@ import { BrokerUnreachableError } from './unreachable.ts'
  * @throws BrokerUnreachableError
  */
 export async function connectKafka(brokers: readonly string[]): Promise<DemoBroker> {
-  silenceTimerWarning()
-  // Only here: whoever stays on the broker in the process does not load the client.
-  const { Kafka, logLevel, Partitioners } = await import('kafkajs')
-  const client = new Kafka({ clientId: 'sealbus-demo', brokers: [...brokers], connectionTimeout: 3_000, logLevel: logLevel.NOTHING, retry: { initialRetryTime: 100, retries: 8 } })
-  const probe = new Kafka({ brokers: [...brokers], connectionTimeout: 3_000, requestTimeout: 5_000, logLevel: logLevel.NOTHING, retry: { retries: 0 } }).admin()
-  try {
-    await probe.connect()
-    await probe.describeCluster()
-  } catch (error) {
-    throw new BrokerUnreachableError('Kafka', brokers.join(', '), error)
-  } finally {
-    await probe.disconnect().catch(() => {})
-  }
-  const named: KafkaClient = {
-    // Its default, named: without a name it prints a warning.
-    producer: (config) => client.producer({ createPartitioner: Partitioners.DefaultPartitioner, ...config }),
-    consumer: (config) => client.consumer(config),
-    admin: (config) => client.admin(config),
-  }
+  const client = await openKafka({ brokers, clientId: 'sealbus-demo' })
   const run = createRunName()
-  return createKafkaBroker({ title: `Kafka at ${brokers.join(', ')}. All topics here begin with ${run}, and are removed at the end`, run, client: named, store: createTap(named, `${run}-tap`) })
+  return createKafkaBroker({ title: `Kafka at ${brokers.join(', ')}. All topics here begin with ${run}, and are removed at the end`, run, client, store: createTap(client, `${run}-tap`) })
 }
 
 const TAP_TIMEOUT_MS = 20_000
@@ -91,13 +73,5 @@ function createTap(client: KafkaClient, groupId: string): KafkaStore {
         await admin.disconnect()
       }
     },
-  }
-}
-
-/** kafkajs sets timers for moments already past, and Node warns of each such run. All other warnings stay. */
-function silenceTimerWarning(): void {
-  const emitWarning = process.emitWarning.bind(process) as (...args: unknown[]) => void
-  process.emitWarning = (...args: unknown[]): void => {
-    if (args[1] !== 'TimeoutNegativeWarning') emitWarning(...args)
   }
 }

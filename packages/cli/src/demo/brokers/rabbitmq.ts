@@ -1,10 +1,10 @@
 import { opened } from '@sealbus/core'
 import { sealAmqp } from '@sealbus/rabbitmq'
 import type { ChannelModel, ConfirmChannel, Message } from 'amqplib'
+import { openAmqp, withoutPassword } from '../../amqp-connection.ts'
 import { flipCiphertextBit } from './bit-flip.ts'
 import { type DemoBroker, READERS, type StoredMessage } from './broker.ts'
 import { createRunName } from './run-name.ts'
-import { BrokerUnreachableError } from './unreachable.ts'
 
 /** Deliveries under way at once, for each service. */
 const PREFETCH = 200
@@ -16,18 +16,8 @@ const PREFETCH = 200
  * @throws BrokerUnreachableError
  */
 export async function connectRabbit(url: string): Promise<DemoBroker> {
-  // Only here: whoever stays on the broker in the process does not load the client.
-  const { connect } = await import('amqplib')
-  const address = withoutPassword(url)
-  let connection: ChannelModel
-  try {
-    connection = await connect(url, { timeout: 3_000 })
-  } catch (error) {
-    throw new BrokerUnreachableError('RabbitMQ', address, error)
-  }
-  // What a closed connection means for the story, the next call on it says.
-  connection.on('error', () => {})
-  return createRabbitBroker(address, connection, await connection.createConfirmChannel())
+  const connection = await openAmqp(url)
+  return createRabbitBroker(withoutPassword(url), connection, await connection.createConfirmChannel())
 }
 
 function createRabbitBroker(address: string, connection: ChannelModel, raw: ConfirmChannel): DemoBroker {
@@ -109,10 +99,4 @@ async function tamperWithOldest(channel: ConfirmChannel, queue: string): Promise
 function toStored({ content, properties }: Pick<Message, 'content' | 'properties'>): StoredMessage {
   const headers = Object.entries(properties.headers ?? {}).map(([name, value]): [string, string] => [name, String(value)])
   return { reference: typeof properties.messageId === 'string' ? properties.messageId : '', bytes: content, headers: Object.fromEntries(headers) }
-}
-
-function withoutPassword(url: string): string {
-  if (!URL.canParse(url)) return '(an address that cannot be parsed)'
-  const { protocol, host, pathname } = new URL(url)
-  return `${protocol}//${host}${pathname}`
 }
