@@ -131,7 +131,7 @@ describe('a managed channel', () => {
 
 describe('keys that are not in memory', () => {
   /** Keys that come when the test says so. */
-  const late = (): { arrive(): void; options: SealAmqpOptions } => {
+  const late = (): { arrive: () => void; options: SealAmqpOptions } => {
     const { promise, resolve } = Promise.withResolvers<void>()
     let known = false
     const directory: RecipientDirectory = {

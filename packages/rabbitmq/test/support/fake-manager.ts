@@ -88,8 +88,8 @@ export class FakeManagedChannel extends EventEmitter {
     for (const each of this.queued.splice(0)) this.#send(each)
   }
 
-  #send({ exchange, routingKey, content, options, resolve, reject }: Queued): void {
-    this.#channel?.publish(exchange, routingKey, content, options, (error) => (error ? reject(error) : resolve(true)))
+  #send(message: Queued): void {
+    this.#channel?.publish(message.exchange, message.routingKey, message.content, message.options, (error) => (error ? message.reject(error) : message.resolve(true)))
   }
 
   publish(exchange: string, routingKey: string, content: unknown, options?: PublishOptions): Promise<boolean> {
