@@ -5,7 +5,8 @@ export interface Deadline {
 }
 
 /**
- * Runs a step that ends after so many milliseconds, or with another signal. Nothing is left of it afterwards:
+ * Runs a step that ends after so many milliseconds, or with another signal. The timer keeps the process alive, because somebody
+ * may wait for nothing but this step. Nothing is left of it afterwards:
  * AbortSignal.timeout() keeps its timer, and AbortSignal.any() what hangs on it, until the time is over.
  */
 export async function withDeadline<Value>(ms: number, outer: AbortSignal | undefined, step: (deadline: Deadline) => Promise<Value>): Promise<Value> {
@@ -15,7 +16,7 @@ export async function withDeadline<Value>(ms: number, outer: AbortSignal | undef
   const timer = setTimeout(() => {
     deadline.passed = true
     end()
-  }, ms).unref()
+  }, ms)
   outer?.addEventListener('abort', end, { once: true })
   if (outer?.aborted) end()
   try {

@@ -197,7 +197,7 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
 
   /** Whether a document that is due is still served; and sees to it that it is read again. */
   const servedLate = (sourceName: string, entry: Entry, held: Held, age: number): boolean => {
-    if (nextTryMs(clock, entry.failure) === 0) load(sourceName).catch(() => {})
+    if (!inFlight.has(sourceName) && nextTryMs(clock, entry.failure) === 0) load(sourceName).catch(() => {})
     const remainingMs = longestMs(held, entry) - age
     // Past that it is closed, not weakened: a revoked key may be in there.
     if (remainingMs <= 0) {

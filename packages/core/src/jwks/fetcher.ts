@@ -18,16 +18,19 @@ export interface FetcherOptions {
 
 export type Fetcher = (url: string, options: Pick<FetchOptions, 'validators' | 'maxBytes'>) => Promise<FetchResult>
 
-const pauseUnref = (ms: number, signal: AbortSignal): Promise<unknown> => sleep(ms, undefined, { signal, ref: false })
+/** It keeps the process alive: at a start, somebody waits for nothing else. */
+const pauseFor = (ms: number, signal: AbortSignal): Promise<unknown> => sleep(ms, undefined, { signal })
 
 /**
  * Fetches that are tried again after a failure that may pass: a broken connection, a time-out, 5xx, 429. All attempts of one, with the
  * wait for a free connection, take at most twice the time-out, counted from the host's last good answer where others had one
  * meanwhile: a long line at a host that answers is no outage, and a host that hangs holds nobody for longer.
  */
-export function createFetcher({ fetch, timeoutMs, retries, signal, pause = pauseUnref }: FetcherOptions): Fetcher {
-  const turnstile = createTurnstile({ perKey: DIRECTORY_LIMITS.connectionsPerHost, total: DIRECTORY_LIMITS.connections })
+export function createFetcher({ fetch, timeoutMs, retries, signal, pause = pauseFor }: FetcherOptions): Fetcher {
   const answered = new LRUCache<string, number>({ max: DIRECTORY_LIMITS.entries })
+  /** Hosts whose last attempt failed: they get one connection, so that many of them together do not take all. */
+  const troubled = new LRUCache<string, true>({ max: DIRECTORY_LIMITS.entries })
+  const turnstile = createTurnstile({ perKey: (host) => (troubled.has(host) ? 1 : DIRECTORY_LIMITS.connectionsPerHost), total: DIRECTORY_LIMITS.connections })
   const budgetMs = timeoutMs * DIRECTORY_LIMITS.budgetTimeouts
 
   return async (url, options) => {
@@ -36,7 +39,11 @@ export function createFetcher({ fetch, timeoutMs, retries, signal, pause = pause
     const leftMs = (): number => Math.max(start, answered.get(host) ?? 0) + budgetMs - performance.now()
     const once = async (): Promise<FetchResult> => {
       const result = await fetchKeySet(url, { ...options, fetch, signal, timeoutMs: Math.max(1, Math.min(timeoutMs, Math.ceil(leftMs()))) })
-      if (result.kind !== 'unavailable') answered.set(host, performance.now())
+      if (result.kind === 'unavailable') troubled.set(host, true)
+      else {
+        troubled.delete(host)
+        answered.set(host, performance.now())
+      }
       return result
     }
     let result: FetchResult = { kind: 'unavailable', reason: `could not be asked: no connection to its host was free for ${budgetMs} ms`, passing: true }

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { isJsonObject, type Json, type JsonObject, parseJson } from '../json.ts'
 import type { RecipientKey } from '../recipient.ts'
 import { DIRECTORY_LIMITS } from './limits.ts'
-import { checkPublicKey } from './public-key.ts'
+import { checkPublicKey, PRIVATE_MEMBERS } from './public-key.ts'
 import { thumbprint } from './thumbprint.ts'
 import { isText } from '../text.ts'
 
@@ -49,10 +49,11 @@ export function readKeys(entries: readonly unknown[], admission: Admission = () 
   if (entries.length > DIRECTORY_LIMITS.keys) return `it has ${entries.length} keys, more than ${DIRECTORY_LIMITS.keys}`
   const keys: { index: number; key: SetKey }[] = []
   const rejected: RejectedKey[] = []
+  const leaked = new Set(entries.flatMap((entry) => leakedThumbprint(entry) ?? []))
   const mixed = entries.some((entry) => typeof entry === 'object' && entry !== null && 'use' in entry && entry.use === 'sig')
   for (const [index, entry] of entries.entries()) {
     const key = readKey(entry, mixed)
-    const reason = 'reason' in key ? key.reason : admission(key)
+    const reason = 'reason' in key ? key.reason : leaked.has(key.thumbprint) ? 'its private half is in the same set: that key is compromised' : admission(key)
     if (reason !== undefined) rejected.push({ index, ...(key.kid !== undefined && { kid: key.kid }), reason })
     else if (!('reason' in key)) keys.push({ index, key })
   }
@@ -84,6 +85,13 @@ function readKey(entry: unknown, mixed: boolean): SetKey | { reason: string; kid
     ...(typeof times.issuedAt === 'number' && { issuedAt: times.issuedAt }),
     ...(typeof times.notAfter === 'number' && { notAfter: times.notAfter }),
   }
+}
+
+/** Of a key whose private half is shown: its public half may stand in the set a second time, by itself. */
+function leakedThumbprint(entry: unknown): string | undefined {
+  if (typeof entry !== 'object' || entry === null || !PRIVATE_MEMBERS.some((member) => Object.hasOwn(entry, member))) return undefined
+  const checked = checkPublicKey(Object.fromEntries(Object.entries(entry).filter(([member]) => !(PRIVATE_MEMBERS as readonly string[]).includes(member))))
+  return 'reason' in checked ? undefined : thumbprint(checked.jwk)
 }
 
 /** Peers disagree on the spelling for public keys (RFC 7517 §4.3), so any that fits is good. */

@@ -11,7 +11,7 @@ export interface Patience {
 }
 
 export interface TurnstileWidth {
-  readonly perKey: number
+  readonly perKey: (key: string) => number
   readonly total: number
 }
 
@@ -25,22 +25,22 @@ export function createTurnstile({ perKey, total }: TurnstileWidth): Turnstile {
   let count = 0
   const line = new Set<Waiting>()
 
-  const hasRoom = (key: string): boolean => count < total && (inside.get(key) ?? 0) < perKey
+  const hasRoom = (key: string): boolean => count < total && (inside.get(key) ?? 0) < perKey(key)
   const move = (key: string, by: 1 | -1): void => {
     count += by
     const left = (inside.get(key) ?? 0) + by
     if (left === 0) inside.delete(key)
     else inside.set(key, left)
   }
-  /** The first in line for whom there is room: one whose key is full holds nobody else up. */
+  /** The first in line for whom there is room, as many as there are places: one whose key is full holds nobody else up. */
   const admitNext = (): void => {
     for (const waiting of line) {
+      if (count >= total) return
       if (!hasRoom(waiting.key)) continue
       line.delete(waiting)
       // The place is taken at once, so that nobody who comes meanwhile gets it too.
       move(waiting.key, 1)
       waiting.admit()
-      return
     }
   }
   const wait = async (key: string, { signal, leftMs }: Patience): Promise<void> => {
@@ -54,7 +54,7 @@ export function createTurnstile({ perKey, total }: TurnstileWidth): Turnstile {
     const look = (): void => {
       const left = leftMs()
       if (left <= 0) leave()
-      else timer = setTimeout(look, left).unref()
+      else timer = setTimeout(look, left)
     }
     signal.addEventListener('abort', leave, { once: true })
     line.add(waiting)

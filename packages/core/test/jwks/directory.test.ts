@@ -123,6 +123,16 @@ describe('directory: fetching', () => {
     expect(error).not.toHaveProperty('cause')
   })
 
+  it('[7.5] members named __proto__ and unknown ones are ignored', async () => {
+    const { directory } = await start((_request, response) => void response.end(`{"__proto__":{"keys":[]},"constructor":1,"keys":[${JSON.stringify(one.publicJwk).replace('{', '{"__proto__":{"use":"sig"},"x5t":"?",')}]}`))
+    expect((await directory.resolve('billing')).kid).toBe('one')
+  })
+
+  it('[7.3] slow, but within the time-out: taken', async () => {
+    const { directory } = await start((request, response) => void setTimeout(() => json(set(one))(request, response), 300), { timeoutMs: 5_000 })
+    expect((await directory.resolve('billing')).kid).toBe('one')
+  })
+
   it('[7.6] a body over 256 KiB of decoded bytes is not read to its end', async () => {
     let sent = 0
     const { endpoint, clock, directory } = await start((_request, response) => {
@@ -285,7 +295,9 @@ describe('directory: freshness', () => {
 
   it('the longest time from a revocation to the last message is the greater of the fresh and the stale one', () => {
     const recipients = { billing: 'https://keys.example/' }
-    expect(observe({ recipients }).directory.revocationMs()).toBe(60 * MINUTE)
+    const { directory } = observe({ recipients })
+    expect(directory.revocationMs()).toBe(60 * MINUTE)
+    expect(createSealer({ directory, channels: defineChannels({ orders: { to: ['billing'] } }) }).describe().revocationMs).toBe(60 * MINUTE)
     expect(observe({ recipients, maxStaleMs: 0, maxFreshMs: 5 * MINUTE }).directory.revocationMs()).toBe(5 * MINUTE)
     expect(observe({ recipients, maxStaleMs: 24 * 60 * MINUTE }).directory.revocationMs()).toBe(24 * 60 * MINUTE)
     expect(observe({ recipients: { billing: { url: 'https://keys.example/', maxStaleMs: 120 * MINUTE } } }).directory.revocationMs()).toBe(120 * MINUTE)
@@ -426,6 +438,16 @@ describe('directory: bounds and life cycle', () => {
     expect(endpoint.requests).toHaveLength(6)
     for (const call of [() => directory.resolve('r0'), () => directory.refresh('r0')]) expect(await rejectionOf(call())).toBe('ERR_SEALBUS_CLOSED')
     expect(codeOf(() => directory.keepWarm(['r0']))).toBe('ERR_SEALBUS_CLOSED')
+  })
+
+  it('[7.1] a process that waits for its first keys stays until it is told that there are none', async () => {
+    const script = `
+      const { createJwksDirectory } = await import('@sealbus/core')
+      const hanging = createJwksDirectory({ recipients: () => new Promise(() => {}), timeoutMs: 300 })
+      const refused = createJwksDirectory({ recipients: { billing: 'http://127.0.0.1:1/' }, allowInsecureLoopback: true })
+      for (const directory of [hanging, refused]) await directory.resolve('billing').catch(({ code }) => console.log(code))`
+    const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=@sealbus/source', '--input-type=module', '-e', script], { timeout: 15_000, cwd: import.meta.dirname })
+    expect(stdout).toBe(`${UNAVAILABLE}\n${UNAVAILABLE}\n`)
   })
 
   it('[7.19] a process with nothing but warm caches ends by itself', async () => {

@@ -65,6 +65,25 @@ describe('key hygiene: the bad key is left out, the good one beside it stays', (
     expect(read({ ...good.publicJwk, ...(operations && { key_ops: operations }) }).kids).toEqual(['good'])
   })
 
+  it('[7.11] a key without `use` is taken by itself, and refused beside signature keys unless its alg or key_ops say what it is for', () => {
+    const { use: _use, alg: _alg, ...bare } = good.publicJwk
+    const signing = { ...x25519.publicJwk, use: 'sig' }
+    expect(read(bare).kids).toEqual(['good'])
+    expect(read(bare, rsa.publicJwk).kids).toEqual(['good', 'rsa'])
+    expect(read(bare, signing)).toEqual({ kids: [], reasons: ['it does not say what it is for, in a set that has signature keys', 'its use is not enc'] })
+    for (const says of [{ use: 'enc' }, { alg: 'ECDH-ES+A256KW' }, { key_ops: ['deriveKey'] }]) expect(read(signing, { ...bare, ...says }).kids).toEqual(['good'])
+  })
+
+  it('[7.11] a key whose private half is in the same set is refused wherever it stands', async () => {
+    const { d } = good.privateKey.export({ format: 'jwk' })
+    const leaked = { ...good.publicJwk, kid: 'leaked', d }
+    for (const entries of [[good.publicJwk, leaked, x25519.publicJwk], [leaked, good.publicJwk, x25519.publicJwk]]) {
+      const { kids, reasons } = read(...entries)
+      expect(kids).toEqual(['x'])
+      expect(reasons.toSorted()).toEqual(['it holds private members: that key is compromised', 'its private half is in the same set: that key is compromised'])
+    }
+  })
+
   it('[7.13] one kid twice: the same material is one key, different material is none', async () => {
     const other = await testKey('P-256', 'good')
     expect(read(good.publicJwk, good.publicJwk).kids).toEqual(['good'])

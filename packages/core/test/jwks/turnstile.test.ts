@@ -14,7 +14,7 @@ const PATIENT = { signal: new AbortController().signal, leftMs: (): number => 60
 
 describe('a turnstile', () => {
   it('lets so many in for each key, the others in turn, and holds nobody of another key up', async () => {
-    const { pass } = createTurnstile({ perKey: 2, total: 10 })
+    const { pass } = createTurnstile({ perKey: () => 2, total: 10 })
     const [a1, a2, a3, a4, b1] = [visit(), visit(), visit(), visit(), visit()]
     const passing = [a1, a2, a3, a4].map((each) => pass('a', PATIENT, each.enter))
     const other = pass('b', PATIENT, b1.enter)
@@ -32,7 +32,7 @@ describe('a turnstile', () => {
   })
 
   it('lets no more in than in total, and a place that is free goes to the first for whom there is room', async () => {
-    const { pass } = createTurnstile({ perKey: 2, total: 3 })
+    const { pass } = createTurnstile({ perKey: () => 2, total: 3 })
     const all = Object.fromEntries(['a1', 'a2', 'a3', 'b1', 'b2', 'c1'].map((name) => [name, visit()]))
     const passing = Object.entries(all).map(([name, each]) => pass(name.charAt(0), PATIENT, each.enter))
     const inside = (): string => Object.entries(all).filter(([, { entered }]) => entered).map(([name]) => name).join(' ')
@@ -52,8 +52,23 @@ describe('a turnstile', () => {
     await Promise.all(passing)
   })
 
+  it('a key whose width grows lets more in with the next who leaves', async () => {
+    let width = 1
+    const { pass } = createTurnstile({ perKey: () => width, total: 10 })
+    const all = [visit(), visit(), visit(), visit()]
+    const passing = all.map((each) => pass('a', PATIENT, each.enter))
+    await turns()
+    expect(all.map(({ entered }) => entered)).toEqual([true, false, false, false])
+    width = 2
+    all[0]?.leave()
+    await turns()
+    expect(all.map(({ entered }) => entered)).toEqual([true, true, true, false])
+    for (const each of all) each.leave()
+    await Promise.all(passing)
+  })
+
   it('whoever loses patience leaves the line, and takes nobody else with them', async () => {
-    const { pass } = createTurnstile({ perKey: 1, total: 1 })
+    const { pass } = createTurnstile({ perKey: () => 1, total: 1 })
     const [first, second, third] = [visit(), visit(), visit()]
     const controller = new AbortController()
     const passing = pass('a', PATIENT, first.enter)
@@ -69,7 +84,7 @@ describe('a turnstile', () => {
   })
 
   it('asks again when the time is over, because there may be more by then', async () => {
-    const { pass } = createTurnstile({ perKey: 1, total: 1 })
+    const { pass } = createTurnstile({ perKey: () => 1, total: 1 })
     const first = visit()
     const passing = pass('a', PATIENT, first.enter)
     const left = [5, 5, 0]
