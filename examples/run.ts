@@ -8,6 +8,7 @@ const EXAMPLES: Record<string, string | undefined> = {
   'key-agent': undefined,
   'nestjs-rabbitmq': 'AMQP_URL',
   'golevelup-rabbitmq': 'AMQP_URL',
+  'nestjs-kafka': 'KAFKA_BROKERS',
 }
 
 const named = process.argv.slice(2)

@@ -43,7 +43,8 @@ export interface KafkaFixture {
   readonly closeLater: (close: () => Promise<unknown>) => void
 }
 
-export function useKafka(bootstrap: readonly string[], channels: Channels, client: Partial<KafkaConfig> = {}): KafkaFixture {
+/** The services that the channels name are `recipients`. */
+export function useKafka(bootstrap: readonly string[], channels: Channels, { recipients = ['billing', 'audit'], ...client }: Partial<KafkaConfig> & { readonly recipients?: readonly string[] } = {}): KafkaFixture {
   const kafka = new Kafka({ brokers: [...bootstrap], logLevel: logLevel.NOTHING, retry: { initialRetryTime: 100, retries: 12 }, ...client })
   const admin = kafka.admin()
   const raw = kafka.producer()
@@ -53,7 +54,7 @@ export function useKafka(bootstrap: readonly string[], channels: Channels, clien
   let sealed: Producer | undefined
 
   beforeAll(async () => {
-    services = await startServices('billing', 'audit')
+    services = await startServices(...recipients)
     sealer = await services.sealer(channels)
     sealed = sealKafka(kafka, { sealer }).producer()
     await Promise.all([admin.connect(), raw.connect(), sealed.connect()])
