@@ -63,7 +63,7 @@ describeWithLocalKafka('Kafka pitfalls: three brokers', () => {
   }
   /** The leader of the partition of offsets that a group's name falls in, by Java's hash of a string. */
   const coordinatorOf = async (groupId: string): Promise<number> => {
-    const hash = [...groupId].reduce((sum, letter) => (Math.imul(31, sum) + letter.charCodeAt(0)) | 0, 0)
+    const hash = Buffer.from(groupId).reduce((sum, letter) => (Math.imul(31, sum) + letter) | 0, 0)
     const { topics } = await admin.fetchTopicMetadata({ topics: ['__consumer_offsets'] })
     return leaderOf('__consumer_offsets', (hash & 0x7fffffff) % (topics[0]?.partitions.length ?? 1))
   }
