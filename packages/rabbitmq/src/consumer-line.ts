@@ -4,7 +4,9 @@ import { callOut } from '@sealbus/core/adapter'
 import type { AmqpMessage, ConsumeOptions } from './client-shape.ts'
 import type { DeliveryLedger } from './delivery-ledger.ts'
 import type { MessageOpening, Opening } from './message-opening.ts'
+import { pause } from './pause.ts'
 import type { PromisedChannel } from './promised.ts'
+import { goesWithoutConsumer, resumed } from './resumption.ts'
 import type { Settler } from './settle.ts'
 
 /** A consumer that was stopped because of a message: it is cancelled, and what its handler was not given is back in the queue. */
@@ -257,36 +259,3 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
 }
 
 const newHold = (): { attempts: number; heldSinceMs: number } => ({ attempts: 0, heldSinceMs: Date.now() })
-
-/**
- * A quorum queue counts deliveries, and drops a message at its limit; a stream does not take messages back. There the
- * consumer is cancelled until the hold is over. Elsewhere it stays: a queue may be deleted with its last consumer.
- */
-function goesWithoutConsumer({ properties: { headers } }: AmqpMessage): boolean {
-  return headers?.['x-delivery-count'] !== undefined || headers?.['x-stream-offset'] !== undefined
-}
-
-/** The same consumer again; on a stream, from the message that was held. */
-function resumed(options: ConsumeOptions, tag: string | undefined, { properties: { headers } }: AmqpMessage): ConsumeOptions {
-  const offset = headers?.['x-stream-offset']
-  return {
-    ...options,
-    ...(tag !== undefined && { consumerTag: tag }),
-    ...(offset !== undefined && { arguments: { ...options.arguments, 'x-stream-offset': offset } }),
-  }
-}
-
-/** Waits, or leaves when the signal aborts. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  await new Promise<void>((resolve) => {
-    const leave = (): void => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', leave)
-      resolve()
-    }
-    const timer = setTimeout(leave, ms)
-    timer.unref()
-    signal.addEventListener('abort', leave)
-  })
-}

@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { channelHealth } from '../src/channel-health.ts'
 import type { AmqpMessage } from '../src/client-shape.ts'
 import { openChannel, type OpenChannelOptions } from '../src/consuming-channel.ts'
+import { sealChannel } from '../src/publishing-channel.ts'
 import { FakeChannel, FakeConfirmChannel, type Published } from './support/fake-channel.ts'
 import { createWorld, type World } from './support/key-source.ts'
 
@@ -442,6 +443,35 @@ describe('the queue’s own dead-letter exchange', () => {
     raw.deliver('amq.rabbitmq.reply-to', garbled())
     await expect.poll(() => channelHealth(channel).healthy).toBe(false)
     expect([raw.settled, raw.cancelled]).toEqual([[], ['consumer-0']])
+  })
+})
+
+describe('requests and replies', () => {
+  const asking = async (): Promise<{ channel: FakeChannel; reply: (to: string) => Published }> => {
+    const channel = sealChannel(wrapped(), { sealer: world.sealer })
+    await channel.consume('orders', take)
+    const reply = (to: string): Published => {
+      raw.deliver('orders', raw.published.find(({ options }) => options?.messageId === to) ?? expect.fail())
+      channel.sendToQueue('orders.eu', Buffer.from(`answer to ${to}`), { correlationId: `c-${to}` })
+      return raw.published.at(-1) ?? expect.fail()
+    }
+    await channel.consume('orders.eu', take)
+    for (const id of ['one', 'two']) channel.sendToQueue('orders', Buffer.from('question'), { messageId: id, replyTo: 'orders.eu', correlationId: `c-${id}` })
+    return { channel, reply }
+  }
+
+  test('a reply names the request that it answers', async () => {
+    const { reply } = await asking()
+    for (const id of ['one', 'two']) raw.deliver('orders.eu', reply(id))
+    expect(messages.filter(({ content }) => content.includes('answer')).map((message) => opened(message)?.inReplyTo)).toEqual(['one', 'two'])
+  })
+
+  test('a reply to another request stops its consumer', async () => {
+    const { channel, reply } = await asking()
+    const one = reply('one')
+    raw.deliver('orders.eu', { ...one, options: { ...one.options, correlationId: 'c-two' } })
+    await expect.poll(() => channelHealth(channel).consumers.find(({ state }) => state === 'stopped')).toMatchObject({ queue: 'orders.eu', code: 'ERR_SEALBUS_CONTEXT_MISMATCH' })
+    expect(received).toEqual(['question'])
   })
 })
 
