@@ -1,6 +1,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { CONTENT_ENCRYPTIONS, type ContentEncryption, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
 import { checkNames, one, within } from './bounds.ts'
+import { createTally, type OpenedCounts } from './channel-counts.ts'
 import type { Channel, Channels } from './channels.ts'
 import { asBuffer } from './bytes.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
@@ -51,8 +52,8 @@ export interface Opener {
   open(bytes: Uint8Array, options: OpenOptions & { readonly signal?: AbortSignal }): Promise<OpenedMessage>
   /** Opens without waiting. @throws ERR_SEALBUS_KEYS_NOT_READY when the identity is asynchronous and the content key is not cached */
   openSync(bytes: Uint8Array, options: OpenOptions): OpenedMessage
-  /** Messages seen by `isPlain`, per channel. */
-  counts(): Readonly<Record<string, { readonly sealed: number; readonly plain: number }>>
+  /** By channel: the messages that `isPlain` saw, and how many of the sealed ones opened. For a migration: see docs/MIGRATION.md. */
+  counts(): Readonly<Record<string, OpenedCounts>>
   close(): void
   [Symbol.dispose](): void
 }
@@ -101,7 +102,7 @@ export function createOpener(options: OpenerOptions): Opener {
   const forms = createKnownForms(cacheBounds.entries)
   const finder = createEntryFinder(name, identities, algs, SYSTEM_CLOCK)
   const unwrapping = createUnwrapping(within('unwrap', LIMITS.unwrap, unwrap), SYSTEM_CLOCK)
-  const counts = new Map<string, { sealed: number; plain: number }>()
+  const tally = createTally()
   let closed = false
 
   /** Everything before a private key is touched. */
@@ -128,6 +129,7 @@ export function createOpener(options: OpenerOptions): Opener {
     const plaintext = context?.compression ? decompress(context.compression, content, payloadBytes) : content
     if (plaintext.length > payloadBytes) throw tooLarge(plaintext.length)
     rememberEnvelope(bytes, { channel: channel.name, id: context?.id })
+    tally.of(channel.name).opened++
     return {
       plaintext,
       contentType: envelope.cty === undefined ? undefined : fullContentType(envelope.cty),
@@ -200,14 +202,18 @@ export function createOpener(options: OpenerOptions): Opener {
     isPlain(bytes, { channel: channelName, contentType }): boolean {
       const channel = channels.get(channelName)
       const sealed = !channel.plaintext && (channel.accept === 'sealed' || looksSealed(asBuffer(bytes), contentType))
-      const count = counts.get(channelName) ?? { sealed: 0, plain: 0 }
-      counts.set(channelName, count)
-      count[sealed ? 'sealed' : 'plain']++
-      return !sealed
+      const counter = tally.of(channelName)
+      if (sealed) {
+        counter.sealed++
+        return false
+      }
+      counter.plain++
+      counter.lastPlainMs = Date.now()
+      return true
     },
     open,
     openSync,
-    counts: () => Object.fromEntries([...counts].map(([channel, count]) => [channel, { ...count }])),
+    counts: () => tally.read(),
     close,
     [Symbol.dispose]: close,
   }

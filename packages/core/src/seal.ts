@@ -1,6 +1,7 @@
 import { type ContentEncryption, contentEncryption, DEFAULT_ENC, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
 import { checkNames, one, within } from './bounds.ts'
 import { asBuffer } from './bytes.ts'
+import { type ChannelCounts, createTally } from './channel-counts.ts'
 import { type Channel, type Channels, checkRecipients } from './channels.ts'
 import { SYSTEM_CLOCK } from './clock.ts'
 import { compress } from './compression.ts'
@@ -63,6 +64,10 @@ export interface Sealer {
   ready(options?: { readonly messages?: readonly SealOptions[]; readonly signal?: AbortSignal }): Promise<void>
   /** Drops all content-key sessions; call it after a snapshot of the machine was restored (it repeats the random state). */
   reset(): void
+  /** For adapters: so many messages of a channel that is declared plaintext were given to be sent. Default 1. */
+  countPlain(channel: string, messages?: number): void
+  /** By channel: the messages that were sealed, and the plain ones of channels that are declared plaintext. For a migration: see docs/MIGRATION.md. */
+  counts(): Readonly<Record<string, ChannelCounts>>
   /** The policy in force. */
   describe(): SealerDescription
   close(): void
@@ -111,6 +116,7 @@ export function createSealer(options: SealerOptions): Sealer {
   const sessions = createContentKeys({ row, bounds, perMessage: contentKeys === 'per-message', serialization, clock: SYSTEM_CLOCK })
   /** Keys by list of names: the same list object for as long as no key changes, which is what sessions go by. */
   const keyLists = new WeakMap<readonly string[], readonly RecipientKey[]>()
+  const tally = createTally()
   let closed = false
 
   const sealedChannel = (name: string): Channel => {
@@ -185,10 +191,16 @@ export function createSealer(options: SealerOptions): Sealer {
     return { bytes: finishEnvelope(draft, iv, ciphertext, tag), contentType: session.form.contentType, id }
   }
 
+  const sealCounted = (payload: Buffer, message: SealOptions): SealedMessage => {
+    const sealed = sealNow(payload, message)
+    tally.of(message.channel).sealed++
+    return sealed
+  }
+
   const sealSync = (plaintext: Uint8Array | string, message: SealOptions): SealedMessage => {
     const payload = bytesOf(plaintext)
-    if (!TRACES.seal.hasSubscribers) return sealNow(payload, message)
-    return traced(TRACES.seal, { channel: message.channel, payloadBytes: payload.length }, () => sealNow(payload, message), ({ bytes, id }) => ({ envelopeBytes: bytes.length, id }))
+    if (!TRACES.seal.hasSubscribers) return sealCounted(payload, message)
+    return traced(TRACES.seal, { channel: message.channel, payloadBytes: payload.length }, () => sealCounted(payload, message), ({ bytes, id }) => ({ envelopeBytes: bytes.length, id }))
   }
 
   const isReady = (message: SealOptions): boolean => {
@@ -240,6 +252,12 @@ export function createSealer(options: SealerOptions): Sealer {
       sessions.reset()
       random.reset()
     },
+    countPlain(channel, messages = 1): void {
+      const counter = tally.of(channel)
+      counter.plain += messages
+      counter.lastPlainMs = Date.now()
+    },
+    counts: () => Object.fromEntries(Object.entries(tally.read()).map(([channel, { opened: _opened, ...counts }]) => [channel, counts])),
     describe: () => ({ enc, contentKeys, session: bounds, realm, channels: channels.names, revocationMs: directory.revocationMs?.() }),
     close,
     [Symbol.dispose]: close,

@@ -132,7 +132,10 @@ async function keysOf({ sealer, keyWaitMs, waits }: Sealing, messages: readonly 
 function sealOptions(sealer: Sealer, { topic, messages }: TopicRecords): readonly SealOptions[] {
   const channel = sealer.channels.at(topic)
   for (const [index, message] of messages.entries()) checkRecord(message, topic, index)
-  if (channel.plaintext) return []
+  if (channel.plaintext) {
+    sealer.countPlain(channel.name, messages.length)
+    return []
+  }
   if (channel.bindHeaders.some((name) => name.toLowerCase() === 'content-type')) {
     throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `channel ${JSON.stringify(channel.name)} binds the content type, which moves inside the envelope: it is authenticated there`)
   }

@@ -235,8 +235,10 @@ describe('sealed producer', () => {
     await transaction.sendBatch({ topicMessages: [{ topic: 'orders', messages: [{ value: CANARY }] }] })
     expect(inner.transactions[0]?.sent).toHaveLength(2)
     expect(inner.transactions[0]?.bytes).not.toContain(CANARY)
-    await producer.send({ topic: 'metrics', messages: [{ value: 'plain' }] })
+    const { plain = 0 } = keys.sealer.counts()['metrics'] ?? {}
+    await producer.send({ topic: 'metrics', messages: [{ value: 'plain' }, { value: 'plain too' }] })
     expect(inner.sent[0]?.messages[0]).toEqual({ value: 'plain' })
+    expect(keys.sealer.counts()['metrics']?.plain, 'they are counted').toBe(plain + 2)
   })
 
   it('nothing leads round the wrapper, and wrapping twice throws (pitfall 35)', async () => {

@@ -33,7 +33,10 @@ export function createOutgoingSeal(sealer: Sealer, maxMessageBytes: number): Out
     channelOf,
     seal(address, content, options): Outgoing {
       const channel = channelOf(address, options)
-      if (channel.plaintext) return { content, options }
+      if (channel.plaintext) {
+        sealer.countPlain(channel.name)
+        return { content, options }
+      }
       checkProperties(options)
       const sealed = sealer.sealSync(content, toSealOptions(channel.name, options, correspondence.answered(address, options)))
       if (sealed.bytes.length > maxMessageBytes) {

@@ -73,8 +73,10 @@ describe('a managed channel', () => {
   test('leaves plaintext channels plain', async () => {
     const channel = sealAmqp(raw, options).createChannel()
     await raw.arrive()
+    const { plain = 0 } = sealer.counts()['metrics'] ?? {}
     await channel.sendToQueue('metrics', canary)
     expect(raw.connections[0]?.made[0]?.published[0]?.content).toEqual(canary)
+    expect(sealer.counts()['metrics']?.plain, 'it is counted').toBe(plain + 1)
   })
 
   test('rejects a mandatory message that comes back, one for each', async () => {
