@@ -1,12 +1,12 @@
 /**
- * Compiles and runs the code of every README from the packed tarballs, in an empty project. Brokers are in the process,
+ * Compiles and runs the code of every README, and its commands that make keys, from the packed tarballs, in an empty project. Brokers are in the process,
  * or those of SEALBUS_KAFKA_BROKERS and SEALBUS_AMQP_URL.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { codeBlocks } from './readme/code-blocks.ts'
+import { codeBlocks, keyCommands } from './readme/code-blocks.ts'
 import { packAll, ROOT } from './tarballs.ts'
 
 const project = mkdtempSync(join(tmpdir(), 'sealbus-readme-'))
@@ -27,10 +27,13 @@ try {
   execFileSync('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline', ...tarballs.map(({ path }) => path), ...clients, '@types/node@24'], { cwd: project, stdio: 'inherit' })
 
   for (const readme of ['README.md', ...tarballs.map(({ folder }) => `packages/${folder}/README.md`)]) {
-    const blocks = codeBlocks(readFileSync(join(ROOT, readme), 'utf8'))
-    if (blocks.length === 0) continue
+    const markdown = readFileSync(join(ROOT, readme), 'utf8')
+    const [blocks, commands] = [codeBlocks(markdown), keyCommands(markdown)]
+    if (blocks.length === 0 && commands.length === 0) continue
     const folder = join(project, readme.replaceAll('/', '-'))
     mkdirSync(folder)
+    for (const args of commands) run(`${readme}: sealbus ${args.join(' ')}`, folder, process.execPath, join(project, 'node_modules/sealbus/bin/sealbus.js'), ...args)
+    if (blocks.length === 0) continue
     for (const { file, code } of blocks) writeFileSync(join(folder, file), code)
     run(`${readme}: types of ${blocks.length} blocks`, folder, join(ROOT, 'node_modules/.bin/tsc'), ...tsc, ...blocks.map(({ file }) => file))
     const runner = join(folder, 'runner')

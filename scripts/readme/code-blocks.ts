@@ -20,3 +20,12 @@ export function codeBlocks(markdown: string): readonly CodeBlock[] {
     return { file, code, prints, imported: codes.some((other) => other.includes(`from './${file}'`)) }
   })
 }
+
+const SHELL = /^```sh\n(.*?)^```$/gms
+const KEY_COMMAND = /^npx sealbus (keys [^#\n]*)/gm
+
+/** The commands of a README that make and change keys, each as its arguments: what is done before its code runs. */
+export function keyCommands(markdown: string): readonly string[][] {
+  const shells = [...markdown.matchAll(SHELL)].map(([, lines = '']) => lines)
+  return shells.flatMap((lines) => [...lines.matchAll(KEY_COMMAND)].map(([, args = '']) => args.trim().split(/ +/)))
+}

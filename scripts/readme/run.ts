@@ -18,7 +18,8 @@ const missing = args.slice(args.indexOf('--') + 1)
 registerHooks({
   resolve(specifier, context, next) {
     const fromBlock = files.some((file) => context.parentURL?.endsWith(`/${file}`))
-    return fromBlock && CLIENTS.includes(specifier) ? next(new URL(`./${specifier}.ts`, import.meta.url).href, context) : next(specifier, context)
+    const replaced = (fromBlock && CLIENTS.includes(specifier)) || specifier === 'undici'
+    return replaced ? next(new URL(`./${specifier}.ts`, import.meta.url).href, context) : next(specifier, context)
   },
 })
 

@@ -93,8 +93,3 @@ export function fold(text: string, width: number, most: number): string[] {
 export function foldCode(code: string, width: number): string[] {
   return wrap(code.replaceAll('_', '_ '), width).map((each) => each.replaceAll(' ', ''))
 }
-
-/** A text of somebody else's, without what would move the cursor or hide. */
-export function shownText(text: string): string {
-  return text.replaceAll(/\p{C}/gu, '\uFFFD')
-}

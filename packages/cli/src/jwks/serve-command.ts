@@ -3,8 +3,8 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createJwksHandler, type IdentityChange, type LoadedIdentities, loadIdentities } from '@sealbus/core'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { printable } from '../printable.ts'
 import { codeOf, Refusal, refusing } from '../refusal.ts'
-import { shownText } from '../screen.ts'
 
 interface ServeOptions {
   readonly host: string
@@ -80,7 +80,7 @@ function lineOf(event: ServeEvent): string {
     case 'listening':
       return `Publishing at ${event.url}`
     case 'changed':
-      return event.changes.map(({ kid, from, to }) => `${shownText(kid)}: ${from ?? 'new'} → ${to ?? 'gone'}`).join('\n')
+      return event.changes.map(({ kid, from, to }) => `${printable(kid)}: ${from ?? 'new'} → ${to ?? 'gone'}`).join('\n')
     case 'failed':
       return `The keys stay as they are, because: ${event.message}`
   }

@@ -1,7 +1,8 @@
 import { Command } from 'commander'
 import { EXIT } from '../exit-codes.ts'
+import { printable } from '../printable.ts'
 import { Refusal, refusing } from '../refusal.ts'
-import { createScreen, shownText } from '../screen.ts'
+import { createScreen } from '../screen.ts'
 import { reportOf, showReport } from './change-report.ts'
 import { confirmed } from './confirmation.ts'
 import { changeKeyFile, type KeyFile, readKeyFile } from './key-file.ts'
@@ -87,7 +88,7 @@ function thumbprintOf(file: KeyFile, kid: string): { thumbprint?: string } {
 async function ask(kid: string, retentionUnknown: boolean): Promise<void> {
   if (!process.stdin.isTTY) throw new Refusal('to destroy a key is asked about, and nobody is here to answer: say --yes', EXIT.usage)
   const retention = retentionUnknown ? ' Without --retention it is not known whether any are kept.' : ''
-  const question = `What was sealed for ${shownText(kid)} can never be opened again.${retention} Copies and backups of the file still hold the key.`
+  const question = `What was sealed for ${printable(kid)} can never be opened again.${retention} Copies and backups of the file still hold the key.`
   // The question is not part of the output.
   if (!(await confirmed(question, 'destroy', { input: process.stdin, output: process.stderr }))) throw new Refusal('nothing was destroyed')
 }

@@ -1,4 +1,5 @@
-import { type Screen, shownText } from '../screen.ts'
+import { printable } from '../printable.ts'
+import type { Screen } from '../screen.ts'
 import type { KeyFile } from './key-file.ts'
 import type { KeyState } from './life-cycle.ts'
 
@@ -23,7 +24,7 @@ export function reportOf(path: string, { before, after }: { readonly before: Key
 }
 
 export function showReport(screen: Screen, { changes, sealedFor }: ChangeReport): void {
-  for (const { kid, from, to } of changes) screen.line(`${screen.tone('strong', shownText(kid))}: ${from === null ? 'new' : from} → ${to}`)
+  for (const { kid, from, to } of changes) screen.line(`${screen.tone('strong', printable(kid))}: ${from === null ? 'new' : from} → ${to}`)
   if (sealedFor === null) screen.say(screen.tone('bad', 'No key is published: sealing for this service stops, with ERR_SEALBUS_NO_USABLE_KEY.'))
-  else screen.line(`Sealers choose ${shownText(sealedFor)}.`)
+  else screen.line(`Sealers choose ${printable(sealedFor)}.`)
 }

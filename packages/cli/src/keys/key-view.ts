@@ -1,5 +1,6 @@
 import { typeOf } from '../key-type.ts'
-import { fold, type Screen, shownText } from '../screen.ts'
+import { printable } from '../printable.ts'
+import { fold, type Screen } from '../screen.ts'
 import type { KeyFile } from './key-file.ts'
 import { destroyableFrom, type Horizon, type KeyEntry, type KeyState, since } from './life-cycle.ts'
 
@@ -43,7 +44,7 @@ const SHARES = [18, 8, 9, 10, 19]
 export function showKeys(screen: Screen, keys: readonly KeyView[], { now, retentionKnown }: { readonly now: Date; readonly retentionKnown: boolean }): void {
   const [kidWidth = 18] = screen.widths(SHARES)
   const rows = keys.map((key) => [
-    fold(shownText(key.kid), kidWidth, 3).join('\n'),
+    fold(printable(key.kid), kidWidth, 3).join('\n'),
     key.type ?? '',
     screen.tone(TONES[key.state], key.state),
     key.since?.slice(0, 10) ?? '',
@@ -56,7 +57,7 @@ const TONES = { pending: 'name', active: 'good', retiring: 'quiet', archived: 'q
 
 function noteOf({ state, sealedFor, destroyableFrom: from, reason }: KeyView, now: Date, retentionKnown: boolean): readonly string[] {
   if (sealedFor) return ['sealers choose it']
-  if (state === 'revoked' || state === 'destroyed') return reason === null ? [] : [shownText(reason)]
+  if (state === 'revoked' || state === 'destroyed') return reason === null ? [] : [printable(reason)]
   if (state !== 'retiring' && state !== 'archived') return []
   if (from === null) return ['destroyable: unknown']
   const when = new Date(from) <= now ? ['may be destroyed'] : ['to be destroyed', `from ${from.slice(0, 10)}`]
