@@ -42,13 +42,14 @@ export function toOpenedMessage<Message extends AmqpMessage>(message: Message, {
   )
 }
 
-/** amqplib encodes the properties into 64 KiB; releases before 2.3.1 cut them off there, and the broker closes the connection. */
-const PROPERTIES_BYTES = 65_536
+/** amqplib encodes all properties into 64 KiB; releases before 2.3.1 cut them off there, and the broker closes the connection. */
+const PROPERTIES_BYTES = 61_440
 
-/** @throws ERR_SEALBUS_TOO_LARGE for properties that the client could not encode */
-export function checkProperties(options: PublishOptions): void {
-  const bytes = sizeOf(options)
-  if (bytes > PROPERTIES_BYTES) throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `the properties and headers have ${bytes} bytes, and the client takes ${PROPERTIES_BYTES}`)
+/** @throws ERR_SEALBUS_TOO_LARGE for headers that the client could not encode; all other properties together have 4 KiB at most */
+export function checkProperties({ headers, CC, BCC }: PublishOptions): void {
+  if (!headers && !CC && !BCC) return
+  const bytes = sizeOf(headers) + sizeOf(CC) + sizeOf(BCC)
+  if (bytes > PROPERTIES_BYTES) throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `the headers have ${bytes} bytes, and the client takes ${PROPERTIES_BYTES}`)
 }
 
 /** As AMQP encodes a value, at least: names and lengths included. */

@@ -107,6 +107,14 @@ describe('a managed channel', () => {
     expect(channelHealth(channel)).toMatchObject({ healthy: true, consumers: [{ queue: 'orders', state: 'running' }] })
   })
 
+  test('has a connection that makes wrapped channels too', async () => {
+    const connection = sealAmqp(raw, options)
+    await raw.arrive()
+    const channel = await connection.connection?.createConfirmChannel()
+    channel?.sendToQueue('orders', canary)
+    expect(open(raw.connection?.made[0]?.published[0]?.content ?? canary)).toBe(canary.toString())
+  })
+
   test('has no consumers before it is connected', () => {
     expect(channelHealth(sealAmqp(raw, options).createChannel())).toEqual({ healthy: true, consumers: [] })
   })
