@@ -20,7 +20,7 @@ const setup = (bounds: Partial<SessionBounds> = {}): { sessions: ContentKeySessi
 }
 
 describe('a content-key session', () => {
-  it.each(['at', 'wallAt'] as const)('ends at its age, by either clock (%s)', (clockName) => {
+  it.each(['at', 'wallAt'] as const)('[7.22] ends at its age, by either clock (%s)', (clockName) => {
     const { sessions, clock } = setup()
     const keys = [billing.recipientKey]
     const first = sessions.claim('c', keys, 1)
@@ -30,7 +30,15 @@ describe('a content-key session', () => {
     expect(sessions.claim('c', keys, 1)).not.toBe(first)
   })
 
-  it('ends when the next message would pass the bytes, and not at the bound itself', () => {
+  it('[7.22] ends with its last message, and the next one has a new key', () => {
+    const { sessions } = setup({ messages: 3, bytes: 1_000 })
+    const keys = [billing.recipientKey]
+    const claimed = Array.from({ length: 7 }, () => sessions.claim('c', keys, 1))
+    expect(claimed.map((session) => claimed.indexOf(session))).toEqual([0, 0, 0, 3, 3, 3, 6])
+    expect(new Set(claimed.map(({ key }) => key.export().toString('hex'))).size).toBe(3)
+  })
+
+  it('[7.22] ends when the next message would pass the bytes, and not at the bound itself', () => {
     const { sessions } = setup()
     const keys = [billing.recipientKey]
     const first = sessions.claim('c', keys, 60)

@@ -111,7 +111,7 @@ describe('key hygiene: the bad key is left out, the good one beside it stays', (
     })
   })
 
-  it('100 keys are a set, and more are refused whole', () => {
+  it('[7.6] 100 keys are a set, and more are refused whole', () => {
     const set = (count: number) => readKeys(Array.from({ length: count }, () => good.publicJwk))
     expect(set(100)).toMatchObject({ keys: [{ kid: 'good' }] })
     expect(set(101)).toBe('it has 101 keys, more than 100')
