@@ -11,8 +11,8 @@ import { nextTryMs } from './back-off.ts'
 import { type Entry, healthOf, type Held, longestMs, type SourceHealth, usableKey } from './entry.ts'
 import { createEmit, type DirectoryEvent } from './events.ts'
 import type { Fetch } from './fetch.ts'
-import { watchKeyFile } from './file-watch.ts'
 import { createGuardedFetch } from './guarded-fetch.ts'
+import { watchKeyFile } from './key-file.ts'
 import { DIRECTORY_LIMITS } from './limits.ts'
 import { createReader } from './reader.ts'
 import { createRefreshLimit } from './refresh-limit.ts'
@@ -123,16 +123,18 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
   })
   const refreshLimit = createRefreshLimit(clock)
 
-  const watches = new Map<string, () => void>()
-  const unwatch = (_entry: Entry, sourceName: string, reason: string): void => {
-    if (reason !== 'evict') return
-    watches.get(sourceName)?.()
+  const watches = new Map<string, { readonly path: string; readonly end: () => void }>()
+  const unwatch = (sourceName: string): void => {
+    watches.get(sourceName)?.end()
     watches.delete(sourceName)
   }
+  const dispose = (_entry: Entry, sourceName: string, reason: string): void => {
+    if (reason === 'evict') unwatch(sourceName)
+  }
   /** Sources with a document. */
-  const entries = new LRUCache<string, Entry>({ max: maxEntries, dispose: unwatch })
+  const entries = new LRUCache<string, Entry>({ max: maxEntries, dispose })
   /** Sources without: failing from the start, or of recipients that there are none. */
-  const keyless = new LRUCache<string, Entry>({ max: DIRECTORY_LIMITS.keyless, dispose: unwatch })
+  const keyless = new LRUCache<string, Entry>({ max: DIRECTORY_LIMITS.keyless, dispose })
   const known = (sourceName: string): Entry | undefined => entries.peek(sourceName) ?? keyless.peek(sourceName)
   /** Outside the cache, so that an eviction takes nothing from those who wait. */
   const inFlight = new Map<string, Promise<Entry>>()
@@ -160,15 +162,19 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
     entries.delete(sourceName)
     keyless.delete(sourceName)
     ;(entry.held ? entries : keyless).set(sourceName, entry)
-    watch(sourceName, source)
+    watch(sourceName, source, entry)
     return entry
   }
 
-  const watch = (sourceName: string, source: Source | undefined): void => {
-    if (source?.place.kind !== 'file' || watches.has(sourceName)) return
+  const watch = (sourceName: string, source: Source | undefined, { held }: Entry): void => {
+    const path = source?.place.kind === 'file' ? source.place.path : undefined
+    if (watches.get(sourceName)?.path === path) return
+    // A function may name another source than before.
+    unwatch(sourceName)
+    if (path === undefined) return
     // A read that is under way may have read what was there before.
     const changed = (): void => void Promise.resolve(inFlight.get(sourceName)).then(() => load(sourceName)).catch(() => {})
-    watches.set(sourceName, watchKeyFile(source.place.path, changed))
+    watches.set(sourceName, { path, end: watchKeyFile(path, held?.validators.etag, changed) })
   }
 
   const keyIn = (entry: Entry, { slots }: Held, name: string, now: number): RecipientKey => {
@@ -227,7 +233,7 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
     closed = true
     closing.abort()
     for (const timer of warm.values()) clearTimeout(timer)
-    for (const end of watches.values()) end()
+    for (const { end } of watches.values()) end()
     for (const each of [warm, watches, entries, keyless]) each.clear()
     guarded.close()
     store.close()

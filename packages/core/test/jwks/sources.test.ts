@@ -179,6 +179,38 @@ describe('a file', () => {
     await until(() => directory.peek('billing')?.kid === 'one')
   })
 
+  it('that changes while it is read, or before it was looked at again, is not missed', async () => {
+    const file = join(await temporaryFolder(), 'jwks.json')
+    await writeFile(file, JSON.stringify(set(one)))
+    const { directory } = observe({ recipients: { billing: { file } } })
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    await writeFile(file, JSON.stringify(set(two)))
+    await until(() => directory.peek('billing')?.kid === 'two')
+  })
+
+  it('that a function names is watched as long as it names it', async () => {
+    const folder = await temporaryFolder()
+    let file = join(folder, 'a.json')
+    await writeFile(join(folder, 'a.json'), JSON.stringify(set(one)))
+    await writeFile(join(folder, 'b.json'), JSON.stringify(set(two)))
+    const { directory, clock, told } = observe({ recipients: () => ({ file }) })
+    await directory.resolve('billing')
+    file = join(folder, 'b.json')
+    clock.advance(MINUTE)
+    await directory.refresh('billing')
+    expect(directory.peek('billing')?.kid).toBe('two')
+    await writeFile(join(folder, 'b.json'), JSON.stringify(set(one, two)))
+    await until(() => directory.peek('billing')?.kid === 'one')
+    const { length } = told('fetched')
+    await writeFile(join(folder, 'a.json'), '{}')
+    // Whole, so that it is one change.
+    await writeFile(join(folder, 'next'), JSON.stringify(set(two)))
+    await rename(join(folder, 'next'), join(folder, 'b.json'))
+    await until(() => directory.peek('billing')?.kid === 'two')
+    expect(told('fetched').length).toBe(length + 1)
+    expect(directory.health()).toMatchObject([{ state: 'fresh' }])
+  })
+
   it('that is not there is an outage until it comes', async () => {
     const file = join(await temporaryFolder(), 'jwks.json')
     const { directory } = observe({ recipients: { billing: { file } } })
