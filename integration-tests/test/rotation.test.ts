@@ -131,7 +131,7 @@ function expectFetchesByTheClock({ requests, batches }: Course): void {
   expect(requests.length).toBeGreaterThanOrEqual(least)
 }
 
-const TITLE = '50,000 messages while the recipient rotates its key twice: each is handled once, none is parked, the directory asks no more than it may'
+const TITLE = '§7.21 50,000 messages while the recipient rotates its key twice: each is handled once, none is parked, the directory asks no more than it may'
 
 describeWithKafka('rotation: Kafka', ({ bootstrap }) => {
   it(TITLE, { timeout: 600_000 }, async () => {
