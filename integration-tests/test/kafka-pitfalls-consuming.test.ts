@@ -166,7 +166,7 @@ describeWithKafka('Kafka pitfalls: consuming', ({ bootstrap }) => {
     await wrapped.run({ eachBatchAutoResolve: false, eachBatch: async (payload) => {
       outer.push(facts(payload.batch))
       members.push(Object.keys(payload).toSorted())
-      expect(payload.batch).toBeInstanceOf(Object.getPrototypeOf(Object.getPrototypeOf(payload.batch) as object).constructor)
+      expect([payload.batch.constructor.name, Object.keys({ ...payload.batch }).toSorted()]).toEqual(['Batch', ['fetchedOffset', 'highWatermark', 'messages', 'messagesWithinOffset', 'partition', 'rawMessages', 'topic']])
       expect(payload.uncommittedOffsets()).toMatchObject({ topics: expect.any(Array) as unknown })
       for (const { offset } of payload.batch.messages) payload.resolveOffset(offset)
       await payload.commitOffsetsIfNecessary()

@@ -99,12 +99,15 @@ async function runBatch(payload: BatchPayload, place: Place, turn: Turn, eachBat
   if (config.eachBatchAutoResolve !== false && !isStale()) payload.resolveOffset(end)
 }
 
-/** The handler's batch keeps the methods of the client's. Cut short, it shows its last delivered message as `lastOffset()`. */
+/**
+ * The handler's batch is of the client's own class, and has all that the client's has, so that a copy made by spreading
+ * has it too. Cut short, it shows its last delivered message as `lastOffset()`.
+ */
 function cutBatch(batch: Batch, messages: readonly DeliveredRecord[], cutAt: number | undefined): Batch {
-  const own = Object.getOwnPropertyDescriptors({ messages })
-  if (cutAt === undefined) return Object.create(batch, own) as Batch
+  const own = Object.create(Object.getPrototypeOf(batch) as object, { ...Object.getOwnPropertyDescriptors(batch), messages: { value: messages, enumerable: true } }) as Batch
+  if (cutAt === undefined) return own
   const lastOffset = messages.at(-1)?.offset
-  return Object.create(batch, { ...own, ...Object.getOwnPropertyDescriptors({ lastOffset: () => lastOffset }) }) as Batch
+  return Object.defineProperty(own, 'lastOffset', { value: () => lastOffset, enumerable: Object.hasOwn(batch, 'lastOffset') })
 }
 
 function pauseThrough(holds: Holds, { topic, partition }: Place): () => void {
