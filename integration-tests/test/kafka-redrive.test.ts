@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { describeRedrive } from '../../packages/testing/test/support/redrive-behaviours.ts'
 import { openKafkaHarness } from '../../packages/testing/test/support/redrive-kafka.ts'
 import { createTopics, describeWithKafka, uniqueName } from '../support/brokers.ts'
+import { describeParkedCommand } from '../support/parked-cli.ts'
 import { changed, createLateKey, killedRedrive, type LateKey } from '../support/redrive-story.ts'
 
 const TIMEOUT = { timeout: 60_000, interval: 100 }
@@ -15,6 +16,8 @@ describeWithKafka('Kafka redrive', ({ bootstrap }) => {
   // The unit tests run the same on the broker in memory.
   describeRedrive('Kafka', () => openKafkaHarness(kafka, { transactions: true }))
   describeRedrive('Kafka, without transactions', () => openKafkaHarness(kafka, { transactions: false }))
+
+  describeParkedCommand('Kafka', (from) => ['--topic', from, '--kafka-brokers', bootstrap.join(',')], () => openKafkaHarness(kafka, { transactions: true }))
 
   describe('a key that was deployed late', () => {
     const MESSAGES = 500

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { describeRedrive } from '../../packages/testing/test/support/redrive-behaviours.ts'
 import { openRabbitHarness } from '../../packages/testing/test/support/redrive-rabbitmq.ts'
 import { describeWithRabbit, uniqueName } from '../support/brokers.ts'
+import { describeParkedCommand } from '../support/parked-cli.ts'
 import { changed, createLateKey, killedRedrive, type LateKey } from '../support/redrive-story.ts'
 
 const TIMEOUT = { timeout: 30_000, interval: 50 }
@@ -22,6 +23,8 @@ describeWithRabbit('RabbitMQ redrive', ({ url }) => {
   // The unit tests run the same on the broker in memory.
   describeRedrive('RabbitMQ', () => openRabbitHarness(connection))
   describeRedrive('RabbitMQ, a quorum queue', () => openRabbitHarness(connection, QUORUM))
+
+  describeParkedCommand('RabbitMQ', (from) => ['--queue', from, '--amqp-url', url], () => openRabbitHarness(connection))
 
   it('a quorum queue that drops what is returned twice loses nothing, however often it is looked at', async () => {
     const harness = await openRabbitHarness(connection, { ...QUORUM, arguments: { ...QUORUM.arguments, 'x-delivery-limit': 1 } })
