@@ -2,6 +2,8 @@ import { SealbusError, type Sealer, type SealOptions } from '@sealbus/core'
 
 /** What waits for recipients' keys, in its order: for clients whose publishing returns a promise. */
 export interface KeyWait {
+  /** Whether `inOrder` would run in this very call. */
+  now(message: SealOptions | undefined): boolean
   /** Runs `then` in this very call where the keys are in memory and nothing waits; else behind what waits, when they are. */
   inOrder<Value>(message: SealOptions | undefined, then: () => Value | Promise<Value>): Promise<Value>
   /** Ends all waits with an error. */
@@ -39,10 +41,13 @@ export function createKeyWait(sealer: Sealer, keyWaitMs: number): KeyWait {
     handOver()
   }
 
+  const now: KeyWait['now'] = (message) => last === undefined && (message === undefined || sealer.isReady(message))
+
   return {
+    now,
     async inOrder(message, then) {
+      if (now(message)) return await then()
       const earlier = last
-      if (earlier === undefined && (message === undefined || sealer.isReady(message))) return await then()
       // The place in line is given up as soon as the client has the message: it keeps the order from there.
       const { promise: handedOver, resolve: handOver } = Promise.withResolvers<void>()
       last = handedOver

@@ -35,18 +35,18 @@ export function sealManagedChannel<C extends ManagedChannel>(channel: C, json: b
     onEachInner(target, (inner) => returns.listen(inner))
 
     const publish = async (address: Address, given: unknown, options: PublishOptions, send: (sealed: Outgoing) => Promise<boolean>): Promise<boolean> => {
-      const content = toBuffer(given, json)
       const channel = outgoing.channelOf(address, options)
-      if (channel.plaintext) return await keys.inOrder(undefined, () => sendOne(address, { content, options }, send))
-      const message = toSealOptions(channel.name, options)
-      // A copy where it has to wait: the caller may use its buffer again.
-      const kept = sealer.isReady(message) ? content : Buffer.from(content)
+      const message = channel.plaintext ? undefined : toSealOptions(channel.name, options)
+      const asGiven = { content: toBuffer(given, json), options }
+      // Where it has to wait, the caller may use its objects again.
+      const plain = keys.now(message) ? asGiven : copyOf(asGiven)
       return await keys.inOrder(message, () => {
-        const sealed = outgoing.seal(address, kept, options)
+        if (channel.plaintext) return sendOne(address, plain, send)
+        const sealed = outgoing.seal(address, plain.content, plain.options)
         // An opened message's envelope is still in the caller's hands, and is copied.
-        const bytes = sealed.content === kept ? Buffer.from(kept) : sealed.content
-        sealedAhead.set(bytes, true)
-        return sendOne(address, { ...sealed, content: bytes }, send)
+        const content = sealed.content === plain.content ? Buffer.from(sealed.content) : sealed.content
+        sealedAhead.set(content, true)
+        return sendOne(address, { ...sealed, content }, send)
       })
     }
 
@@ -84,6 +84,8 @@ function keeping(target: ManagedChannel, end: () => void): ManagedState {
   onEachInner(target, (inner) => (state.channel = inner))
   return state
 }
+
+const copyOf = ({ content, options }: Outgoing): Outgoing => ({ content: Buffer.from(content), options: { ...options, ...(options.headers && { headers: { ...options.headers } }) } })
 
 /** What the manager would send, but for objects that it writes as their `toString()`: a Uint8Array as "1,2". */
 function toBuffer(content: unknown, json: boolean): Buffer {

@@ -57,6 +57,7 @@ export function sealAmqp<C extends AmqpConnection>(connection: C, options: SealA
   return wrap(connection, 'connection', (target, self) => {
     const open = new Set<ConsumingState>()
     const made = new WeakMap<object, object>()
+    /** The same wrapper for the same object. */
     const once = <Made extends object>(own: Made, make: () => Made): Made => {
       const known = (made.get(own) as Made | undefined) ?? make()
       made.set(own, known)
@@ -73,7 +74,7 @@ export function sealAmqp<C extends AmqpConnection>(connection: C, options: SealA
       return wrapped
     }
 
-    /** Of what the client hands out: wrapped where it leads to messages, the same object each time. */
+    /** What the client hands out, wrapped where it leads to messages. */
     const adopt = (value: unknown): unknown => {
       if (value === target) return self()
       if (typeof value !== 'object' || value === null || wrappingOf(value)) return value
@@ -87,10 +88,11 @@ export function sealAmqp<C extends AmqpConnection>(connection: C, options: SealA
     }
     if (isConnectionManager(target)) return managedParts(target, { self, adopt, end, sealing: sealer && { sealer, ...checked } })
 
-    const handing = (method: 'createChannel' | 'createConfirmChannel' | 'waitForConnect') => ({
+    type Call = (...args: unknown[]) => unknown
+    const adopting = (given: unknown): unknown => (typeof given === 'function' ? (...args: unknown[]) => (given as Call)(...args.map(adopt)) : given)
+    const handing = (method: 'createChannel' | 'createConfirmChannel' | 'waitForConnect'): Record<string, Call> => ({
       [method](...given: unknown[]): unknown {
-        const call = Reflect.get(target, method) as (...args: unknown[]) => unknown
-        const reply = Reflect.apply(call, target, given.map((each) => (typeof each === 'function' ? (...args: unknown[]) => (each as (...args: unknown[]) => unknown)(...args.map(adopt)) : each)))
+        const reply: unknown = Reflect.apply(Reflect.get(target, method) as Call, target, given.map(adopting))
         return isPromise(reply) ? reply.then(adopt) : adopt(reply)
       },
     })

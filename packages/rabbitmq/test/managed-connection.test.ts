@@ -160,8 +160,11 @@ describe('keys that are not in memory', () => {
     const channel = sealAmqp(raw, waiting).createChannel()
     await raw.arrive()
     const buffer = Buffer.from('one')
-    const sent = [channel.sendToQueue('orders', buffer), channel.sendToQueue('metrics', Buffer.from('plain')), channel.sendToQueue('orders', Buffer.from('two'))]
-    buffer.fill(0)
+    const plain = Buffer.from('plain')
+    const headers = { tenant: 'a' }
+    const sent = [channel.sendToQueue('orders', buffer, { headers }), channel.sendToQueue('metrics', plain), channel.sendToQueue('orders', Buffer.from('two'))]
+    for (const each of [buffer, plain]) each.fill(0)
+    headers.tenant = 'b'
     await new Promise((resolve) => setImmediate(resolve))
     const inner = raw.connections[0]?.made[0]
     expect(inner?.published).toEqual([])
@@ -169,6 +172,7 @@ describe('keys that are not in memory', () => {
     await Promise.all(sent)
     const last = channel.sendToQueue('orders', Buffer.from('three'))
     expect(inner?.published.map(({ routingKey, content }) => (routingKey === 'metrics' ? content.toString() : open(content)))).toEqual(['one', 'plain', 'two', 'three'])
+    expect(inner?.published[0]?.options?.headers).toEqual({ tenant: 'a' })
     await last
   })
 
