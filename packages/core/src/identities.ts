@@ -51,6 +51,8 @@ export interface LoadedIdentities extends IdentityStore {
   /** Stops looking for changes; the keys stay. Idempotent. */
   close(): void
   [Symbol.dispose](): void
+  /** As `close()`; resolves when no read is under way. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 const OPTIONS: Record<keyof LoadIdentitiesOptions, true> = { reloadMs: true, readableByOthers: true, onChange: true, onFailure: true }
@@ -152,6 +154,10 @@ export async function loadIdentities(source: IdentitySource, options: LoadIdenti
     health: () => ({ readAt: current.readAt, failure }),
     close,
     [Symbol.dispose]: close,
+    async [Symbol.asyncDispose](): Promise<void> {
+      close()
+      await reading.catch(() => {})
+    },
   }
 }
 

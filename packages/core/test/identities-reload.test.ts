@@ -117,6 +117,7 @@ describe('a file of identities is followed', () => {
     expect(vi.getTimerCount()).toBe(1)
     store.close()
     store[Symbol.dispose]()
+    await store[Symbol.asyncDispose]()
     expect(vi.getTimerCount()).toBe(0)
     expect(store.find('one')).toBeDefined()
   })
@@ -127,9 +128,9 @@ describe('a file of identities is followed', () => {
     const { file, store, changes } = await following([entry('one')])
     await replace(file, text(entry('two')))
     vi.advanceTimersByTime(100)
-    store.close()
-    await vi.waitUntil(() => changes.length > 0)
-    await store.refresh()
+    await store[Symbol.asyncDispose]()
+    // The look was under way, and was waited for.
+    expect(changes).toHaveLength(1)
     expect(vi.getTimerCount()).toBe(0)
   })
 
