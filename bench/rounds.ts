@@ -1,19 +1,43 @@
 /** Something to run again and again; a promise is awaited. */
 export type Contestant = () => unknown
+/** Something that measures itself: operations per second. */
+export type Measurement = () => Promise<number>
 export type Rates = Readonly<Record<string, number>>
 
 const ROUNDS = 7
 
 /** Runs all contestants in turns, so that a noisy machine is noisy for all of them. Operations per second, for each round. */
-export async function runRounds(contestants: Readonly<Record<string, Contestant>>, sliceMs: number): Promise<readonly Rates[]> {
+export function runRounds(contestants: Readonly<Record<string, Contestant>>, sliceMs: number): Promise<readonly Rates[]> {
+  return measureInRounds(Object.fromEntries(Object.entries(contestants).map(([name, contestant]) => [name, () => rate(contestant, sliceMs)])))
+}
+
+export async function measureInRounds(measurements: Readonly<Record<string, Measurement>>): Promise<readonly Rates[]> {
   const rounds: Rates[] = []
   for (let round = 0; round <= ROUNDS; round++) {
     const rates: Record<string, number> = {}
-    for (const [name, contestant] of Object.entries(contestants)) rates[name] = await rate(contestant, sliceMs)
+    for (const [name, measure] of Object.entries(measurements)) rates[name] = await measure()
     // The first round warms up.
     if (round > 0) rounds.push(rates)
   }
   return rounds
+}
+
+/** How many milliseconds `b` takes longer than `a` in the 99th percentile: one by one in turns, and the median of the rounds. */
+export async function addedP99(a: Contestant, b: Contestant, count: number): Promise<number> {
+  const added: number[] = []
+  for (let round = 0; round <= ROUNDS; round++) {
+    const [ofA, ofB]: [number[], number[]] = [[], []]
+    for (let turn = 0; turn < count; turn++) {
+      // Who follows whom changes: the one before may leave something to the one after.
+      for (const [contestant, times] of turn % 2 === 0 ? [[a, ofA] as const, [b, ofB] as const] : [[b, ofB] as const, [a, ofA] as const]) {
+        const start = performance.now()
+        await contestant()
+        times.push(performance.now() - start)
+      }
+    }
+    if (round > 0) added.push(p99(ofB) - p99(ofA))
+  }
+  return Number(median(added).toFixed(3))
 }
 
 async function rate(contestant: Contestant, sliceMs: number): Promise<number> {
@@ -33,6 +57,8 @@ async function rate(contestant: Contestant, sliceMs: number): Promise<number> {
 }
 
 export const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+
+const p99 = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length * 0.99)] ?? 0
 
 export const medianRate = (rounds: readonly Rates[], name: string): number => Math.round(median(rounds.map((rates) => rates[name] ?? 0)))
 

@@ -1,7 +1,9 @@
 import { parseArgs } from 'node:util'
 import { benchCore } from './core.ts'
 import { benchHeap } from './heap.ts'
+import { benchKafka } from './kafka.ts'
 import { benchKeys } from './keys.ts'
+import { benchRabbitmq } from './rabbitmq.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -10,10 +12,14 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '0.15' },
     messages: { type: 'string', default: '10000000' },
     recipients: { type: 'string', default: '100000' },
+    // What a consumer is timed on, with a broker.
+    backlog: { type: 'string', default: '20000' },
   },
 })
 const BENCHES: Readonly<Record<string, () => Promise<object>>> = {
   core: () => benchCore(Number(values.seconds) * 1_000),
+  kafka: () => benchKafka(Number(values.seconds) * 1_000, Number(values.backlog)),
+  rabbitmq: () => benchRabbitmq(Number(values.seconds) * 1_000, Number(values.backlog)),
   heap: () => benchHeap(Number(values.messages), Number(values.recipients)),
   keys: () => benchKeys(Number(values.seconds) * 1_000),
 }

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { type Channels, createOpener, createSealer, createStaticDirectory, defineChannels, loadIdentities, type Opener, type Sealer } from '@sealbus/core'
+import { type ChannelDeclarations, type Channels, createOpener, createSealer, createStaticDirectory, defineChannels, loadIdentities, type Opener, type Sealer } from '@sealbus/core'
 import type { JWK } from 'jose'
 
 export interface Service {
@@ -37,6 +37,26 @@ export async function createSetting(counts: readonly number[]): Promise<Setting>
     recipients,
     reader,
     opener: (count) => openers.get(count) as Opener,
+  }
+}
+
+/** A service that seals and one that opens, `billing`, for the benches with a broker. */
+export interface Pair {
+  readonly sealer: Sealer
+  /** One that has unwrapped nothing yet, as a consumer that starts. */
+  readonly createOpener: () => Promise<Opener>
+  readonly publicKey: KeyObject
+}
+
+export async function createPair(declarations: ChannelDeclarations): Promise<Pair> {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const channels = defineChannels(declarations)
+  const sealer = createSealer({ directory: createStaticDirectory({ billing: { ...jwk(publicKey), kid: 'billing' } }), channels })
+  await sealer.ready()
+  return {
+    sealer,
+    createOpener: async () => createOpener({ name: 'billing', identities: await loadIdentities({ keys: [{ ...jwk(privateKey), kid: 'billing' }] }), channels }),
+    publicKey,
   }
 }
 

@@ -136,8 +136,8 @@ export const rabbitmqDefects: readonly Defect[] = [
     name: 'a message that does not open is delivered as it is',
     why: 'whoever can write to the broker writes plaintext',
     file: 'message-opening.ts',
-    search: 'return MAY_OPEN_LATER.has(failure.code) ? undefined : { error: failure }',
-    replace: 'return MAY_OPEN_LATER.has(failure.code) ? undefined : { view: message }',
+    search: 'return mayOpenLater(failure) ? undefined : { error: failure }',
+    replace: 'return mayOpenLater(failure) ? undefined : { view: message }',
     test: ['consuming-channel.test.ts', 'cancels the consumer, returns what nobody was given, and says so once'],
   },
   {

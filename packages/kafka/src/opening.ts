@@ -1,4 +1,5 @@
-import type { Opener } from '@sealbus/core'
+import { isSealbusError, type OpenedMessage, type Opener, type OpenOptions } from '@sealbus/core'
+import { mayOpenLater } from '@sealbus/core/adapter'
 import type { DeliveredRecord, Place } from './client-shape.ts'
 import type { Holds } from './holds.ts'
 import { LATE, PATIENCE_MS, within } from './patience.ts'
@@ -34,7 +35,13 @@ export function createOpening(opener: Opener, holds: Holds, settler: Settler): O
       const contentType = contentTypeOf(headers)
       const tried = holds.attempt(place, record.offset).attempts > 0
       if (!tried && opener.isPlain(value, { channel: channel.name, ...(contentType !== undefined && { contentType }) })) return asItIs()
-      const opening = opener.open(value, { channel: channel.name, key: key ?? null, headers: headers ?? {}, signal: turn.signal })
+      const options = { channel: channel.name, key: key ?? null, headers: headers ?? {} }
+      const now = openNow(opener, value, options)
+      if (now) {
+        holds.settled(place, record.offset)
+        return { message: toOpenedRecord(record, now) }
+      }
+      const opening = opener.open(value, { ...options, signal: turn.signal })
       const opened = await within(late > 0 ? PATIENCE_WHILE_LATE_MS : PATIENCE_MS, opening)
       if (opened === LATE) {
         if (turn.ended()) return 'ended'
@@ -51,5 +58,15 @@ export function createOpening(opener: Opener, holds: Holds, settler: Settler): O
       if (turn.ended()) return 'ended'
       return settler.settle(place, record, error, turn)
     }
+  }
+}
+
+/** Without waiting, which a timer and its promises for each message would cost; undefined when it takes `open()` to know. */
+function openNow(opener: Opener, value: Buffer, options: OpenOptions): OpenedMessage | undefined {
+  try {
+    return opener.openSync(value, options)
+  } catch (error) {
+    if (isSealbusError(error) && mayOpenLater(error)) return undefined
+    throw error
   }
 }

@@ -2,7 +2,7 @@ import { opened, type Opener, SealbusError } from '@sealbus/core'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { DeliveredRecord } from '../src/client-shape.ts'
 import { consumerHealth, openConsumer, type OpenConsumerOptions, type ParkedMessage, type StoppedMessage } from '../src/index.ts'
-import { FakeConsumer, FakeProducer, type Keys, makeKeys, record } from './support/fakes.ts'
+import { FakeConsumer, FakeProducer, type Keys, makeKeys, notInMemory, record } from './support/fakes.ts'
 import { makePayload } from './support/payload.ts'
 
 let keys: Keys
@@ -21,6 +21,7 @@ function start(log: DeliveredRecord[], options: Partial<OpenConsumerOptions> = {
 function downOpener(): Opener & { up: boolean } {
   const opener = {
     ...keys.opener,
+    openSync: notInMemory,
     up: false,
     open: (...args: Parameters<Opener['open']>) => (opener.up ? keys.opener.open(...args) : Promise.reject(new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', 'down'))),
   }
@@ -134,7 +135,7 @@ describe('opened consumer', () => {
   })
 
   it('stop: once, and what escapes is never of a kind that ends a kafkajs consumer (pitfall 8)', async () => {
-    const { consumer, inner, stopped } = start([record(0, broken()), record(1, sealed('x'))], { opener: { ...keys.opener, open: () => Promise.reject(new TypeError('a native error')) } })
+    const { consumer, inner, stopped } = start([record(0, broken()), record(1, sealed('x'))], { opener: { ...keys.opener, openSync: notInMemory, open: () => Promise.reject(new TypeError('a native error')) } })
     await consumer.run({ eachMessage: async () => expect.unreachable('nothing can be handled') })
     await expect.poll(() => stopped.length).toBe(1)
     expect(stopped[0]?.error).toBeInstanceOf(SealbusError)
@@ -199,7 +200,7 @@ describe('opened consumer', () => {
 
   it('a second run() that the client ignores does not keep stop() from ending the waits of the first', async () => {
     const signals: (AbortSignal | undefined)[] = []
-    const opener = { ...keys.opener, open: (...[, { signal }]: Parameters<Opener['open']>) => {
+    const opener = { ...keys.opener, openSync: notInMemory, open: (...[, { signal }]: Parameters<Opener['open']>) => {
       signals.push(signal)
       return new Promise<never>(() => {})
     } }

@@ -6,7 +6,7 @@ import { createOpening, type OpenRecord } from '../src/opening.ts'
 import { createParking, type ParkedMessage, type Parking } from '../src/parking.ts'
 import { createSettler, type StoppedMessage } from '../src/settle.ts'
 import type { Turn } from '../src/turn.ts'
-import { FakeProducer, type Keys, makeKeys, record } from './support/fakes.ts'
+import { FakeProducer, type Keys, makeKeys, notInMemory, record } from './support/fakes.ts'
 
 const place: Place = { topic: 'orders', partition: 0 }
 /** Not UTF-8, as what was changed on the way may be. */
@@ -30,7 +30,7 @@ beforeEach(async () => {
   turn = { over: false, signal: new AbortController().signal, ended: () => turn.over }
 })
 const opening = (opener: Partial<Opener>, options: { park?: boolean; stopAfterMs?: number } = {}): OpenRecord =>
-  createOpening({ ...keys.opener, ...opener }, holds, createSettler({
+  createOpening({ ...keys.opener, ...(opener.open && { openSync: notInMemory }), ...opener }, holds, createSettler({
     holds,
     dispositions: { ...(options.stopAfterMs !== undefined && { unavailable: { stopAfterMs: options.stopAfterMs } }) },
     parking: options.park === false ? undefined : parking,

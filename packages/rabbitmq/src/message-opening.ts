@@ -1,4 +1,5 @@
 import { isSealbusError, type OpenedMessage, type Opener, SealbusError } from '@sealbus/core'
+import { mayOpenLater } from '@sealbus/core/adapter'
 import type { AmqpMessage } from './client-shape.ts'
 import { correspondenceOf } from './correspondence.ts'
 import { toOpenedMessage } from './properties.ts'
@@ -12,14 +13,6 @@ export interface MessageOpening {
   openNow(message: AmqpMessage): Opening | undefined
   open(message: AmqpMessage, signal: AbortSignal): Promise<Opening>
 }
-
-/** Failures that may be no more than "not in memory": `open()` asks the key source, or reads the identities again. */
-const MAY_OPEN_LATER: ReadonlySet<string> = new Set([
-  'ERR_SEALBUS_KEYS_NOT_READY',
-  'ERR_SEALBUS_KEY_UNAVAILABLE',
-  'ERR_SEALBUS_KEY_MISSING',
-  'ERR_SEALBUS_NOT_A_RECIPIENT',
-])
 
 export function createMessageOpening(opener: Opener, channel: string, queue: string): MessageOpening {
   const correspondence = correspondenceOf(opener.channels)
@@ -41,7 +34,7 @@ export function createMessageOpening(opener: Opener, channel: string, queue: str
         return view(message, opener.openSync(message.content, optionsFor(message)))
       } catch (error) {
         const failure = typed(error)
-        return MAY_OPEN_LATER.has(failure.code) ? undefined : { error: failure }
+        return mayOpenLater(failure) ? undefined : { error: failure }
       }
     },
     async open(message, signal): Promise<Opening> {

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { type Channels, createOpener, createSealer, createStaticDirectory, defineChannels, loadIdentities, type Opener, type RecipientDirectory, type Sealer } from '@sealbus/core'
+import { type Channels, createOpener, createSealer, createStaticDirectory, defineChannels, loadIdentities, type Opener, type RecipientDirectory, SealbusError, type Sealer } from '@sealbus/core'
 import type { BatchPayload, DeliveredRecord, RunConfig, TopicPartitions, TopicRecords } from '../../src/client-shape.ts'
 
 export const channels: Channels = defineChannels({ orders: { to: ['billing'], match: [/^orders/] }, other: { to: ['late'] }, nobody: { to: () => [] }, metrics: 'plaintext' })
@@ -36,6 +36,11 @@ export async function makeKeys(): Promise<Keys> {
       arrival.resolve()
     },
   }
+}
+
+/** An opener's `openSync` where every key is behind a source that is asked by `open`. */
+export const notInMemory: Opener['openSync'] = () => {
+  throw new SealbusError('ERR_SEALBUS_KEYS_NOT_READY', 'not in memory')
 }
 
 /** A producer that keeps what it is given. */
