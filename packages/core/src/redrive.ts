@@ -65,8 +65,8 @@ export interface RedriveGroup {
   readonly kids: readonly string[]
   /** `delivered` in a dry run: would be. */
   readonly outcome: 'delivered' | 'kept'
-  /** Why they stay: the code that opening them fails with now, or `handler`. */
-  readonly reason: SealbusErrorCode | 'handler' | undefined
+  /** Why they stay: the code that opening them fails with now; `handler`: it failed; `origin`: they came from where they would go. */
+  readonly reason: SealbusErrorCode | 'handler' | 'origin' | undefined
   readonly messages: number
 }
 
@@ -128,6 +128,8 @@ export interface RedriveRunOptions {
   readonly carriedBy: string | undefined
   /** Which copies are one message. Undefined: none other is the same. Default: those with the same digest. */
   readonly identify?: (copy: ParkedCopy, parts: PublicParts | undefined) => string | undefined
+  /** Whether a copy came from the very place where it would go, and others read that place too. */
+  readonly wouldReturn?: (copy: ParkedCopy) => boolean
 }
 
 const NAMES: Record<keyof RedriveOptions<unknown>, true> = {
@@ -150,7 +152,7 @@ const MOST_GROUPS = 1_000
 const LONGEST_KID = 128
 
 /** @throws ERR_SEALBUS_INVALID_OPTION, ERR_SEALBUS_UNDECLARED_CHANNEL, ERR_SEALBUS_AMBIGUOUS_CHANNEL */
-export function createRedriveRun(options: RedriveOptions<unknown>, { carriedBy, identify = copyDigest }: RedriveRunOptions): RedriveRun {
+export function createRedriveRun(options: RedriveOptions<unknown>, { carriedBy, identify = copyDigest, wouldReturn = () => false }: RedriveRunOptions): RedriveRun {
   const { by, opener, codes, origins, dryRun = true, onProgress, onKept, signal } = options
   check(options)
   const limit = one('limit', LIMIT, options.limit)
@@ -210,6 +212,10 @@ export function createRedriveRun(options: RedriveOptions<unknown>, { carriedBy, 
       if (digest !== undefined && claimed.has(digest)) {
         counts.duplicates++
         return { action: dryRun ? 'leave' : 'drop' }
+      }
+      if (wouldReturn(copy)) {
+        keep(copy, kids, invalid('its origin is the destination, which others may read too'), 'origin')
+        return { action: 'leave' }
       }
       let opened: OpenedMessage | undefined
       try {

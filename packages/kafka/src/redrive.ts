@@ -14,6 +14,11 @@ export interface RedriveOptions extends CommonOptions<RedriveHandler> {
    * again. Default true. A function's messages are marked one by one after it, so that one message may come again.
    */
   readonly transactions?: boolean
+  /**
+   * Whether to deliver also what came from the topic `to` itself. Default false: every group that reads it would get the
+   * message again. For a retry topic from which messages were parked a second time.
+   */
+  readonly toOrigin?: boolean
 }
 
 /** Messages that are delivered, and marked, together. */
@@ -32,12 +37,12 @@ const HEARTBEAT_MS = 1_000
  * ERR_SEALBUS_AMBIGUOUS_CHANNEL. What was delivered before that is marked.
  */
 export async function redrive(kafka: ReadableKafka, options: RedriveOptions): Promise<RedriveResult> {
-  const { transactions = true, ...common } = options
+  const { transactions = true, toOrigin = false, ...common } = options
   const { from, by, to, dryRun = true, signal } = common
-  const run = createRedriveRun(common, { carriedBy: typeof to === 'string' ? to : undefined })
+  const run = createRedriveRun(common, { carriedBy: typeof to === 'string' ? to : undefined, wouldReturn: ({ origin }) => !toOrigin && topicOf(origin) === to })
   checkClient(kafka)
   if (to === undefined) throw invalid('`to` is needed: a topic that no other group reads, or a function')
-  if (typeof transactions !== 'boolean') throw invalid('`transactions` is a boolean')
+  for (const [name, value] of Object.entries({ transactions, toOrigin })) if (typeof value !== 'boolean') throw invalid(`\`${name}\` is a boolean`)
   const sender = dryRun ? undefined : createSender(kafka, { from, by, to, transactions })
   /** A function handles one message after the other. */
   const chunkSize = typeof to === 'string' ? CHUNK : 1
@@ -90,6 +95,9 @@ export async function redrive(kafka: ReadableKafka, options: RedriveOptions): Pr
   }
   return run.result()
 }
+
+/** Of `topic/partition/offset`; no topic's name has a slash. */
+const topicOf = (origin: string | undefined): string | undefined => origin?.split('/', 1)[0]
 
 /** A reader has a group of its own, which is gone with it: it reads beside a run, and commits nothing. */
 export const readerGroup = (): string => `sealbus-parked.${randomUUID()}`

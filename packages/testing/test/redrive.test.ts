@@ -1,4 +1,5 @@
 import { defineChannels } from '@sealbus/core'
+import { PARK_HEADERS } from '@sealbus/core/adapter'
 import { redrive, sealKafka } from '@sealbus/kafka'
 import { describe, expect, it } from 'vitest'
 import { createMemoryAmqp, createMemoryKafka, createTestServices, type MemoryKafka } from '../src/index.ts'
@@ -31,6 +32,20 @@ describe('redrive on Kafka', () => {
     failures = 0
     const broken: MemoryKafka = { ...kafka, consumer: (config) => ({ ...kafka.consumer(config), run: () => Promise.reject(new Error('no rights')) }) }
     await expect(redrive(broken, { from: harness.from, by: harness.by, to: harness.to })).rejects.toThrow('no rights')
+    await harness.close()
+  })
+
+  it('brings nothing back to the topic that it came from, unless it is told to', async () => {
+    const kafka = createMemoryKafka({ partitions: 1 })
+    const harness = await openKafkaHarness(kafka, { transactions: false })
+    await harness.park({ bytes: Buffer.from('1') }, 'ERR_SEALBUS_NOT_SEALED', { [PARK_HEADERS.origin]: `${harness.to}/0/17` })
+    await harness.park({ bytes: Buffer.from('2') }, 'ERR_SEALBUS_NOT_SEALED', { [PARK_HEADERS.origin]: `${harness.to}-other/0/17` })
+    const options = { from: harness.from, by: harness.by, to: harness.to, dryRun: false, transactions: false }
+    const result = await redrive(kafka, options)
+    expect(result).toMatchObject({ delivered: 1, kept: 1 })
+    expect(result.groups).toContainEqual({ parkedWith: 'ERR_SEALBUS_NOT_SEALED', kids: [], outcome: 'kept', reason: 'origin', messages: 1 })
+    expect(await redrive(kafka, { ...options, toOrigin: true })).toMatchObject({ delivered: 1, earlier: 1 })
+    await expect(redrive(kafka, { ...options, toOrigin: 'yes' as never })).rejects.toMatchObject({ code: 'ERR_SEALBUS_INVALID_OPTION' })
     await harness.close()
   })
 

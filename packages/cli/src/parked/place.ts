@@ -64,7 +64,7 @@ async function openQueue(from: string, url: string): Promise<ParkedPlace> {
   return {
     name: from,
     list: (options) => rabbitAdapter.listParked(connection, { from, ...options }),
-    redrive({ transactions: _ofKafka, ...options }) {
+    redrive({ transactions: _ofKafka, toOrigin: _too, ...options }) {
       return rabbitAdapter.redrive(connection, { from, ...options })
     },
     close: () => connection.close(),

@@ -19,6 +19,7 @@ interface RedriveOptions extends PlaceOptions, OpeningOptions {
   readonly origin: readonly string[]
   readonly limit?: number
   readonly transactions: boolean
+  readonly toOrigin?: true
   readonly yes?: true
   readonly json?: true
 }
@@ -33,13 +34,14 @@ export function redriveCommand(): Command {
     .option('--origin <name>', 'only what came from this topic or exchange; more than once for more', collect, [])
     .addOption(new Option('--limit <n>', 'deliver at most so many').argParser(parseLimit))
     .option('--no-transactions', 'Kafka: deliver and mark one after the other, where transactions are not allowed')
+    .option('--to-origin', 'Kafka: also what came from --to itself, such as a retry topic that was parked from')
     .option('--yes', 'do it')
     .option('--json', 'print JSON')
     .addHelpText('after', `
 A run that ends early is taken up by the next. Exit codes: 0 done (a dry run: all would be delivered), 1 some stay parked,
 because they still do not open, 2 wrong arguments, 3 the broker cannot be reached, 130 after Ctrl-C.`)
     .action(refusing((options: RedriveOptions, command: Command) => atPlace(options, command, async (place, { signal }) => {
-      const { by, to, channel, code: codes, origin: origins, limit, transactions, yes, json } = options
+      const { by, to, channel, code: codes, origin: origins, limit, transactions, toOrigin, yes, json } = options
       const opener = await openerOf(options)
       const counter = createCounter(process.stderr)
       const result = await place.redrive({
@@ -48,6 +50,7 @@ because they still do not open, 2 wrong arguments, 3 the broker cannot be reache
         signal,
         onProgress: counter.show,
         transactions,
+        ...(toOrigin && { toOrigin }),
         ...(to !== undefined && { to }),
         ...(opener && { opener }),
         ...(channel !== undefined && { channel }),
@@ -96,7 +99,7 @@ function show(screen: Screen, result: RedriveResult, opens: boolean): void {
 }
 
 function row({ messages, parkedWith, kids, outcome, reason }: RedriveGroup, dryRun: boolean, opens: boolean): string[] {
-  const fate = outcome === 'kept' ? `still fail with ${reason ?? 'an error'}` : dryRun ? (opens ? 'open now' : 'be delivered unopened') : 'delivered'
+  const fate = outcome === 'kept' ? (reason === 'origin' ? 'stay: they came from --to itself (--to-origin)' : `still fail with ${reason ?? 'an error'}`) : dryRun ? (opens ? 'open now' : 'be delivered unopened') : 'delivered'
   return [number(messages), parkedWith, kids.join(',') || '-', fate].map(printable)
 }
 
