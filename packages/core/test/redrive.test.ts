@@ -18,7 +18,9 @@ describe('a redrive run', () => {
   beforeAll(async () => {
     const identities = await loadIdentities({ keys: [{ ...generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }), kid: 'billing-1' }] as never })
     opener = createOpener({ name: 'billing', identities, channels })
-    sealer = createSealer({ directory: createStaticDirectory({ billing: identities.list()[0]?.publicJwk ?? {} } as never), channels })
+    const [identity] = identities.list()
+    if (!identity) return expect.fail('no identity')
+    sealer = createSealer({ directory: createStaticDirectory({ billing: identity.publicJwk }), channels })
   })
 
   let offset = 0
