@@ -15,7 +15,7 @@ export interface KeyView {
   readonly since: string | null
   /** Whether it is the one that sealers choose. */
   readonly sealedFor: boolean
-  /** When nothing can be left that was sealed for it; null where that cannot be told, and for a destroyed one. */
+  /** When nothing can be left that was sealed for it, beside what is kept where no retention was given; null where that cannot be told, and for a destroyed one. */
   readonly destroyableFrom: string | null
   readonly reason: string | null
 }

@@ -20,7 +20,7 @@ export function listCommand(): Command {
     .action(refusing(async (path: string, { retention, maxStale, json }: ListOptions) => {
       const file = await readKeyFile(path)
       const keys = file.entries.map((entry) => viewOf(entry, file, { retentionMs: retention ?? 0, maxStaleMs: maxStale }))
-      if (json) console.log(JSON.stringify({ file: path, keys }))
+      if (json) console.log(JSON.stringify({ file: path, retentionMs: retention ?? null, keys }))
       else showKeys(createScreen(process.stdout), keys, { now: new Date(), retentionKnown: retention !== undefined })
     }))
 }
