@@ -70,7 +70,7 @@ interface Bench {
 
 async function createBench(cluster: KafkaCluster): Promise<Bench> {
   const pair = await createPair(DECLARATIONS)
-  const kafka = new Kafka({ brokers: cluster.bootstrap, logLevel: logLevel.ERROR })
+  const kafka = new Kafka({ brokers: cluster.bootstrap, logLevel: logLevel.NOTHING })
   const admin = kafka.admin()
   const [plain, sealed] = [kafka.producer(), sealKafka(kafka, { sealer: pair.sealer }).producer()]
   await Promise.all([admin.connect(), plain.connect(), sealed.connect()])
