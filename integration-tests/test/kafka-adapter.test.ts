@@ -178,7 +178,7 @@ describeWithKafka('Kafka adapter', ({ bootstrap }) => {
       expect(consumerHealth(wrapped)).toEqual({ healthy: true, halted: [] })
     })
 
-    it('park: the copy is byte for byte with its reason, and the rest is handled in order (pitfall 10: also when it is last)', async () => {
+    it('park: the copy is byte for byte with its reason, and the rest is handled in order, also when it is last', async () => {
       const parkTopic = uniqueName('parked')
       await createTopics(bootstrap, [{ topic: parkTopic, numPartitions: 1 }])
       const bad = await tampered()

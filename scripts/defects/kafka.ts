@@ -32,7 +32,7 @@ export const kafkaDefects: readonly Defect[] = [
     file: 'delegation.ts',
     search: '(value === target ? proxy : value)',
     replace: 'value',
-    test: ['producer.test.ts', 'nothing leads round the wrapper, and wrapping twice throws (pitfall 35)'],
+    test: ['producer.test.ts', 'pitfall 35: nothing leads round the wrapper, and wrapping twice throws'],
   },
   {
     name: "malformed arguments reach the client with the caller's messages",
@@ -137,7 +137,7 @@ export const kafkaDefects: readonly Defect[] = [
     file: 'delegation.ts',
     search: 'if (isWrapped(target)) throw',
     replace: 'if (isWrapped(target) && kept === undefined) throw',
-    test: ['producer.test.ts', 'nothing leads round the wrapper, and wrapping twice throws (pitfall 35)'],
+    test: ['producer.test.ts', 'pitfall 35: nothing leads round the wrapper, and wrapping twice throws'],
   },
   // What is handled is not what was sent.
   {
@@ -146,7 +146,7 @@ export const kafkaDefects: readonly Defect[] = [
     file: 'opening.ts',
     search: 'return settler.settle(place, record, error, turn)',
     replace: 'return asItIs()',
-    test: ['consumer.test.ts', 'stop: once, and what escapes is never of a kind that ends a kafkajs consumer (pitfall 8)'],
+    test: ['consumer.test.ts', 'pitfall 8: stop happens once, and what escapes is never of a kind that ends a kafkajs consumer'],
   },
   {
     name: 'opening does not check the record key',
@@ -184,9 +184,41 @@ export const kafkaDefects: readonly Defect[] = [
     name: 'the batch is a spread copy',
     why: 'its methods are on the prototype, and gone',
     file: 'consuming.ts',
-    search: 'return Object.create(batch, own) as Batch',
-    replace: 'return { ...batch, messages }',
+    search: 'if (cutAt === undefined) return own',
+    replace: 'if (cutAt === undefined) return { ...batch, messages }',
     test: ['consuming.test.ts', "the handler has every member of the client's payload, and of its batch"],
+  },
+  {
+    name: 'the batch inherits its facts',
+    why: 'a copy made by spreading has no topic and no partition',
+    file: 'consuming.ts',
+    search: 'Object.create(Object.getPrototypeOf(batch) as object, { ...Object.getOwnPropertyDescriptors(batch), messages: { value: messages, enumerable: true } })',
+    replace: 'Object.create(batch, { messages: { value: messages, enumerable: true } })',
+    test: ['consuming.test.ts', 'a batch that is copied by spreading has its facts, as the client\'s own has'],
+  },
+  {
+    name: 'what an instrumentation assigns goes on the client',
+    why: 'its function calls itself through the wrapper, without an end',
+    file: 'delegation.ts',
+    search: 'if (!own.has(property)) return Reflect',
+    replace: 'return Reflect',
+    test: ['sealed-kafka.test.ts', 'what is assigned over a method, as instrumentations do, goes over the wrapper: it never calls itself through it'],
+  },
+  {
+    name: 'a pause for a hold makes the batch stale for its handler',
+    why: 'with a client that has it so, what stands before a held message waits as long as that',
+    file: 'consuming.ts',
+    search: 'const staleBefore = payload.isStale()',
+    replace: 'const staleBefore = false',
+    test: ['consuming.test.ts', 'a client that calls a batch stale because a hold paused it: what opened before is handled all the same, and settled'],
+  },
+  {
+    name: 'a copy too large for the parking topic is tried for ever',
+    why: 'the partition waits for what cannot come',
+    file: 'settle.ts',
+    search: "(isTooLarge(error) ? 'too large' : 'failed')",
+    replace: "(isTooLarge(error) ? 'failed' : 'failed')",
+    test: ['settle.test.ts', 'a copy that the broker will never take, as it says at once, stops the partition instead of being tried for ever'],
   },
   // The place is lost, or moves past what was not handled.
   {
@@ -209,8 +241,8 @@ export const kafkaDefects: readonly Defect[] = [
     name: "a batch cut short shows the client's lastOffset()",
     why: 'handlers that resolve it move past what is held',
     file: 'consuming.ts',
-    search: 'lastOffset: () => lastOffset',
-    replace: 'lastOffset: () => (batch as Batch & { lastOffset(): string }).lastOffset()',
+    search: '{ value: () => lastOffset, enumerable',
+    replace: '{ value: () => (batch as Batch & { lastOffset(): string }).lastOffset(), enumerable',
     test: ['consumer.test.ts', 'a batch cut short by a hold shows its last delivered message as lastOffset(), and only that far is resolved'],
   },
   {

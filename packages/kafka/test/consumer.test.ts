@@ -134,7 +134,7 @@ describe('opened consumer', () => {
     await waiting.stop()
   })
 
-  it('stop: once, and what escapes is never of a kind that ends a kafkajs consumer (pitfall 8)', async () => {
+  it('pitfall 8: stop happens once, and what escapes is never of a kind that ends a kafkajs consumer', async () => {
     const { consumer, inner, stopped } = start([record(0, broken()), record(1, sealed('x'))], { opener: { ...keys.opener, openSync: notInMemory, open: () => Promise.reject(new TypeError('a native error')) } })
     await consumer.run({ eachMessage: async () => expect.unreachable('nothing can be handled') })
     await expect.poll(() => stopped.length).toBe(1)

@@ -39,6 +39,12 @@ describe('eachBatch', () => {
     expect(resolved).toEqual(payload.resolved)
   })
 
+  it("a batch that is copied by spreading has its facts, as the client's own has", async () => {
+    const copies: object[] = []
+    await run([], { eachBatch: async ({ batch }) => void copies.push({ ...batch }) }, makePayload(records(1), { topic: 'orders', partition: 3 }))
+    expect(copies).toMatchObject([{ topic: 'orders', partition: 3, messages: [{ offset: '0' }] }])
+  })
+
   it('a batch whose first message is held: no handler, nothing resolved', async () => {
     const eachBatch = vi.fn<(payload: BatchPayload) => Promise<void>>(async () => {})
     const payload = makePayload(records(3))

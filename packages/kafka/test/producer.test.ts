@@ -241,7 +241,7 @@ describe('sealed producer', () => {
     expect(keys.sealer.counts()['metrics']?.plain, 'they are counted').toBe(plain + 2)
   })
 
-  it('nothing leads round the wrapper, and wrapping twice throws (pitfall 35)', async () => {
+  it('pitfall 35: nothing leads round the wrapper, and wrapping twice throws', async () => {
     expect(producer.on()).toBe(producer)
     expect(await producer.connect()).toBe(producer)
     expect(() => sealProducer(producer, { sealer: keys.sealer })).toThrow(expect.objectContaining({ code: 'ERR_SEALBUS_ALREADY_WRAPPED' }) as Error)
