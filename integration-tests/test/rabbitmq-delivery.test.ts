@@ -226,7 +226,7 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
       world.plain.sendToQueue(world.orders, Buffer.from('{"protected":"broken"}'))
       await expect.poll(() => received).toEqual(['plain', 'sealed', 'stripped'])
       await expect.poll(() => world.ready(world.parked)).toBe(1)
-      expect(world.opener.counts()['orders']).toEqual({ sealed: 3, plain: 1 })
+      expect(world.opener.counts()['orders']).toMatchObject({ sealed: 3, opened: 2, plain: 1 })
       expect(messages.map((message) => opened(message)?.channel)).toEqual([undefined, 'orders', 'orders'])
     })
   })
@@ -330,7 +330,8 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
       expect(await world.ready(world.orders)).toBe(300)
       for (let count = 0; count < 300; count++) channel.sendToQueue(world.orders, Buffer.from(String(count)))
       await first.close()
-      expect(await world.ready(world.orders)).toBe(600)
+      // The broker has taken all of them before it closes; its queue counts them a little later.
+      await expect.poll(() => world.ready(world.orders)).toBe(600)
     })
 
     test.each(RABBIT_CLIENTS.slice(0, 4))('pitfall 21: a full socket of $name says so, until it has drained', async (client) => {
