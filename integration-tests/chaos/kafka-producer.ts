@@ -6,7 +6,7 @@ import { Kafka, logLevel, type Producer } from 'kafkajs'
 import { canary } from '../support/canaries.ts'
 import '../support/kafkajs-noise.ts'
 import { assignment, listen, report } from '../support/reporting.ts'
-import { channels, type Marks } from './orders.ts'
+import { type Allowance, channels, type Marks } from './orders.ts'
 
 export interface KafkaProduction {
   readonly bootstrap: string[]
@@ -23,11 +23,6 @@ export type ProductionReport =
   | { readonly kind: 'acknowledged'; readonly number: number }
   /** A send was rejected; its orders are sealed and sent again. */
   | { readonly kind: 'rejected'; readonly orders: number; readonly reason: string }
-
-/** Orders up to this number may be sent: what keeps production going through all of the chaos. */
-export interface Allowance {
-  readonly number: number
-}
 
 const { bootstrap, recipients, marks, total, perSend, partitions } = assignment() as KafkaProduction
 

@@ -2,15 +2,16 @@ import { Kafka, logLevel } from 'kafkajs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createCanaries } from '../support/canaries.ts'
 import { kafkaMissing } from '../support/kafka-distribution.ts'
-import { type ReportingProcess, startReporting } from '../support/reporting-process.ts'
+import { startReporting } from '../support/reporting-process.ts'
 import { type ScannedKafka, startScannedKafka } from '../support/scanned-kafka.ts'
 import { searchFiles } from '../support/segment-scan.ts'
 import { type Services, startServices } from '../support/services.ts'
 import type { ConsumptionReport, KafkaConsumption } from './kafka-consumer.ts'
-import { createKafkaLedger, type KafkaLedger } from './kafka-ledger.ts'
+import { createKafkaLedger } from './kafka-ledger.ts'
 import type { KafkaProduction, ProductionReport } from './kafka-producer.ts'
 import { KEYS, SERVICES, type ServiceName } from './orders.ts'
 import { count, megabytes, print, untilAs } from './summary.ts'
+import { supervise } from './supervision.ts'
 
 const TOTAL = Number(process.env['CHAOS_MESSAGES'] ?? 100_000)
 const PER_SEND = Math.ceil(Math.min(100, TOTAL / 1_000))
@@ -18,46 +19,6 @@ const PARTITIONS = 6
 const COMMIT_EVERY = 200
 /** What is killed, one after the other: a broker by its number, or the process that consumes for billing. */
 const STRIKES = [1, 2, 3, 'consumer', 1, 2, 3, 1, 'consumer', 2, 3, 1] as const
-
-/** A consuming service: its processes, one after the other, and what all of them have handled. */
-interface Consumer {
-  readonly ledger: KafkaLedger
-  processes: number
-  kill(): Promise<void>
-  /** Ends for good. */
-  stop(): Promise<void>
-}
-
-function startConsumer(name: ServiceName, bootstrap: string[], services: Services, marks: KafkaConsumption['marks']): Consumer {
-  const ledger = createKafkaLedger()
-  let child: ReportingProcess
-  let stopping = false
-  const start = (): void => {
-    consumer.processes++
-    child = startReporting<ConsumptionReport>({
-      script: new URL('kafka-consumer.ts', import.meta.url),
-      assignment: { bootstrap, name, marks, commitEvery: COMMIT_EVERY } satisfies KafkaConsumption,
-      env: { [KEYS]: services.named(name).privateJwks },
-      onReport: (report) => ledger.note(report),
-      // Whoever runs a service starts it again.
-      onEnd: () => {
-        ledger.ended()
-        if (!stopping) start()
-      },
-    })
-  }
-  const consumer: Consumer = {
-    ledger,
-    processes: 0,
-    kill: async () => void (await child.end('SIGKILL')),
-    async stop(): Promise<void> {
-      stopping = true
-      await child.end('SIGKILL')
-    },
-  }
-  start()
-  return consumer
-}
 
 describe('chaos on Kafka', () => {
   const orders = createCanaries()
@@ -89,8 +50,18 @@ describe('chaos on Kafka', () => {
     const topics = [{ topic: 'orders', numPartitions: PARTITIONS }, { topic: 'metrics', numPartitions: PARTITIONS }, ...SERVICES.map((name) => ({ topic: `orders.${name}.parked`, numPartitions: 1 }))]
     await admin.createTopics({ topics, waitForLeaders: true })
 
-    const consumers = SERVICES.map((name) => startConsumer(name, bootstrap, services, marks))
-    running.push(...consumers)
+    const consumers = SERVICES.map((name) => {
+      const ledger = createKafkaLedger()
+      const supervised = supervise<ConsumptionReport>({
+        script: new URL('kafka-consumer.ts', import.meta.url),
+        assignment: { bootstrap, name, marks, commitEvery: COMMIT_EVERY } satisfies KafkaConsumption,
+        env: { [KEYS]: services.named(name).privateJwks },
+        onReport: (report) => ledger.note(report),
+        onEnd: () => ledger.ended(),
+      })
+      running.push(supervised)
+      return { name, ledger, supervised }
+    })
     const [billing = expect.fail()] = consumers
 
     let acknowledged = 0
@@ -132,11 +103,10 @@ describe('chaos on Kafka', () => {
       expect(acknowledged, 'the strike is to come while orders are sent').toBeLessThan(to - PER_SEND)
       if (strike === 'consumer') {
         await until('the consumer is at work', () => billing.ledger.uncommitted() > 0)
-        const { processes } = billing
         uncommittedAtKills.push(billing.ledger.uncommitted())
-        const before = billing.ledger.tally().places
-        await billing.kill()
-        await until('a new process consumes', () => billing.processes > processes && billing.ledger.tally().places > before)
+        await billing.supervised.kill()
+        const { places } = billing.ledger.tally()
+        await until('a new process consumes', () => billing.ledger.tally().places > places)
       } else {
         await kafka.kill(strike)
         brokerKills++
@@ -157,10 +127,9 @@ describe('chaos on Kafka', () => {
     const committed = async (name: ServiceName): Promise<number> =>
       (await admin.fetchOffsets({ groupId: name, topics: ['orders'] })).flatMap(({ partitions }) => partitions).reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0)
     await until('all is committed', async () => (await Promise.all(SERVICES.map(committed))).every((sum) => sum === appended))
-    for (const consumer of consumers) await consumer.stop()
+    for (const { supervised } of consumers) await supervised.stop()
 
-    for (const [index, name] of SERVICES.entries()) {
-      const { ledger } = consumers[index] ?? expect.fail()
+    for (const { name, ledger } of consumers) {
       const tally = ledger.tally()
       expect(ledger.failures).toEqual([])
       expect(tally.orders, `${name} handled every number`).toBe(TOTAL)
@@ -190,10 +159,9 @@ describe('chaos on Kafka', () => {
     print('Chaos on Kafka 4.3.1: three brokers, three replicas, two in sync; an idempotent kafkajs producer; at-least-once consumers', {
       messages: `${count(TOTAL)} sealed for ${SERVICES.join(' and ')}, ${PER_SEND} a send; ${rejections.length} sends rejected and sent again; ${count(appended)} in the log`,
       kills: `${brokerKills} × kill -9 of a broker, each started again; ${uncommittedAtKills.length} × kill -9 of billing's consumer, with ${uncommittedAtKills.join(' and ')} messages handled and not committed`,
-      ...Object.fromEntries(SERVICES.map((name, index) => {
-        const { ledger, processes } = consumers[index] ?? expect.fail()
+      ...Object.fromEntries(consumers.map(({ name, ledger, supervised }) => {
         const { orders, redelivered, redeliverable, belowCommit, sentTwice } = ledger.tally()
-        return [name, `${count(orders)} of ${count(TOTAL)} handled; ${redelivered} twice (${redeliverable} were uncommitted when places were read anew), ${sentTwice} because they were sent again; ${belowCommit} below a commit; ${processes} processes, ${ledger.crashes.length} crashes of kafkajs`]
+        return [name, `${count(orders)} of ${count(TOTAL)} handled; ${redelivered} twice (${redeliverable} were uncommitted when places were read anew), ${sentTwice} because they were sent again; ${belowCommit} below a commit; ${supervised.processes} processes, ${ledger.crashes.length} crashes of kafkajs`]
       })),
       plaintext: `0 canaries of sealed messages in ${megabytes(wire)} through the proxies and ${megabytes(files)} of files; the plain control was found by every proxy and in every broker's files`,
       duration: `${Math.round((produced - begin) / 1_000)} s until all were acknowledged, ${Math.round((Date.now() - begin) / 1_000)} s in all`,

@@ -20,3 +20,8 @@ export function numberOf(text: string, canary: (number: number) => string): numb
   const number = Number(/"number":(\d+)}$/.exec(text)?.[1])
   return text === canary(number) ? number : undefined
 }
+
+/** A command to whoever sends them: orders up to this number. It keeps them coming through all of the chaos. */
+export interface Allowance {
+  readonly number: number
+}

@@ -22,6 +22,8 @@ export interface RabbitCluster {
   kill(node: number): Promise<void>
   /** Starts a node again, on its old ports and data, and waits until it serves as a member of the cluster. */
   restart(node: number): Promise<void>
+  /** Whether every quorum queue could go on without the node. */
+  canSpare(node: number): Promise<boolean>
   /** The cluster closes every connection of its clients (AMQP code 320), as an operator would have it. */
   closeConnections(): Promise<void>
   stop(): Promise<void>
@@ -133,13 +135,20 @@ export async function startRabbitCluster(options: RabbitClusterOptions = {}): Pr
       await node.process?.kill()
       await start(node)
     },
+    async canSpare(number) {
+      return run(numbered(number), 'rabbitmq-queues', 'check_if_node_is_quorum_critical').then(
+        () => true,
+        () => false,
+      )
+    },
     async closeConnections() {
-      const { name, env } = nodes.find((node) => node.process?.running() === true) ?? first
-      await promisify(execFile)(script('rabbitmqctl'), ['-n', name, 'close_all_connections', 'test'], { env })
+      await run(nodes.find((node) => node.process?.running() === true) ?? first, 'rabbitmqctl', 'close_all_connections', 'test')
     },
     stop,
   }
 }
+
+const run = ({ name, env }: Node, command: string, ...args: string[]): Promise<unknown> => promisify(execFile)(script(command), ['-n', name, ...args], { env })
 
 function unknown(number: number): never {
   throw new RangeError(`No RabbitMQ node ${number}`)

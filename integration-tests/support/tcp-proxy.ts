@@ -29,8 +29,14 @@ export interface TcpProxy {
   close(): Promise<void>
 }
 
+interface Address {
+  host: string
+  port: number
+}
+
 export interface TcpProxyOptions {
-  upstream: { host: string; port: number }
+  /** Where connections lead; a function is asked for each, as a load balancer would be. */
+  upstream: Address | (() => Address)
   /**
    * What to look for. Compressed data hides a canary, and so does a frame border in its midst:
    * AMQP cuts bodies at `frame_max`, so let controls be short or repeat their canary.
@@ -62,7 +68,7 @@ export async function startTcpProxy({ upstream, scan = [] }: TcpProxyOptions): P
   }
 
   async function join(client: Socket): Promise<void> {
-    const broker = createConnection({ ...upstream, allowHalfOpen: true, noDelay: true })
+    const broker = createConnection({ ...(typeof upstream === 'function' ? upstream() : upstream), allowHalfOpen: true, noDelay: true })
     const both = [client, broker]
     for (const socket of both) open.add(socket)
     try {
