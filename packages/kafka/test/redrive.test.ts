@@ -1,14 +1,13 @@
 import { defineChannels } from '@sealbus/core'
 import { PARK_HEADERS } from '@sealbus/core/adapter'
-import { redrive, sealKafka } from '@sealbus/kafka'
 import { describe, expect, it } from 'vitest'
-import { createMemoryAmqp, createMemoryKafka, createTestServices, type MemoryKafka } from '../src/index.ts'
-import { describeRedrive } from './support/redrive-behaviours.ts'
-import { openKafkaHarness } from './support/redrive-kafka.ts'
-import { openRabbitHarness } from './support/redrive-rabbitmq.ts'
+import { createMemoryKafka, createTestServices, type MemoryKafka } from '../../testing/src/index.ts'
+import { describeRedrive } from '../../testing/test/support/redrive-behaviours.ts'
+import { openKafkaHarness } from '../../testing/test/support/redrive-kafka.ts'
+import { redrive, sealKafka } from '../src/index.ts'
 
+// The integration tests run the same on a real Kafka, with transactions.
 describeRedrive('Kafka in memory', () => openKafkaHarness(createMemoryKafka(), { transactions: false }))
-describeRedrive('RabbitMQ in memory', async () => openRabbitHarness(await createMemoryAmqp().connect()))
 
 describe('redrive on Kafka', () => {
   it('waits for a group coordinator that has just started', async () => {
