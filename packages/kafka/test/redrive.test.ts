@@ -52,7 +52,13 @@ describe('redrive on Kafka', () => {
     const kafka = createMemoryKafka({ partitions: 1 })
     const harness = await openKafkaHarness(kafka, { transactions: false })
     for (const text of ['1', '2']) await harness.park({ bytes: Buffer.from(text) }, 'ERR_SEALBUS_NOT_SEALED')
-    const failing: MemoryKafka = { ...kafka, producer: (config) => ({ ...kafka.producer(config), send: () => Promise.reject(new Error('the broker is gone')) }) }
+    const failing: MemoryKafka = {
+      ...kafka,
+      producer(config) {
+        const producer = kafka.producer(config)
+        return { ...producer, send: (record) => (record.topic === harness.to ? Promise.reject(new Error('the broker is gone')) : producer.send(record)) }
+      },
+    }
     const options = { from: harness.from, by: harness.by, to: harness.to, dryRun: false, transactions: false }
     await expect(redrive(failing, options)).rejects.toThrow('the broker is gone')
     expect(await redrive(kafka, options)).toMatchObject({ delivered: 2, earlier: 0 })
