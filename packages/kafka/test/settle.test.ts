@@ -42,6 +42,12 @@ const tooLarge = Object.assign(new Error('wrapped'), { retriable: false, cause: 
 const never: Partial<Opener> = { open: () => new Promise(() => {}) }
 
 describe('open', () => {
+  it('a record whose key is in memory opens without waiting', async () => {
+    const open = opening({ openSync: keys.opener.openSync, open: () => expect.fail('the key source was asked') })
+    const { bytes } = keys.sealer.sealSync('x', { channel: 'orders', key: null })
+    expect(await open(place, record(0, bytes), turn)).toMatchObject({ message: { value: Buffer.from('x') } })
+  })
+
   it('a record opens under its own key, and with its own bound headers, only', async () => {
     const channels = defineChannels({ orders: { to: ['billing'], bind: { headers: ['tenant'] } } })
     const given = { key: Buffer.from('k'), headers: { tenant: Buffer.from('a') } }
