@@ -459,8 +459,8 @@ export const rabbitmqDefects: readonly Defect[] = [
     name: 'a reply is not compared with the request that it is to answer',
     why: 'the broker exchanges the answers of two questions',
     file: 'message-opening.ts',
-    search: 'if (expected !== undefined && opened.inReplyTo !== undefined && opened.inReplyTo !== expected)',
-    replace: 'if (opened.inReplyTo === expected && opened.inReplyTo === null)',
+    search: 'if (expected && opened.inReplyTo !== undefined && !expected.has(opened.inReplyTo))',
+    replace: 'if (!opened)',
     test: ['consuming-channel.test.ts', 'a reply to another request stops its consumer'],
   },
   {

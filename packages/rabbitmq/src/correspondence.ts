@@ -14,8 +14,8 @@ export interface Correspondence {
   asked(message: AmqpMessage, id: string | undefined): void
   /** The id of the request that a message to this address answers. */
   answered(address: Address, options: PublishOptions): string | undefined
-  /** The id that a reply from this queue must name; undefined where nobody here asked. */
-  expected(queue: string, message: AmqpMessage): string | undefined
+  /** The ids of which a reply from this queue must name one; undefined where nobody here asked. Several where requests share a correlation id. */
+  expected(queue: string, message: AmqpMessage): ReadonlySet<string> | undefined
 }
 
 /** Requests that are remembered on each side; older ones are forgotten first. */
@@ -34,32 +34,55 @@ function createCorrespondence(): Correspondence {
   const sent = createMemory()
   const received = createMemory()
   return {
-    asks: ({ replyTo, correlationId }, id) => sent.set(replyTo, correlationId, id),
-    asked: ({ properties: { replyTo, correlationId } }, id) => received.set(replyTo, correlationId, id),
-    answered: ({ exchange, routingKey }, { correlationId }) => (exchange === '' ? received.get(routingKey, correlationId) : undefined),
-    expected: (queue, { properties: { correlationId } }) => sent.get(queue, correlationId),
+    asks: ({ replyTo, correlationId }, id) => sent.add(replyTo, correlationId, id),
+    asked: ({ properties: { replyTo, correlationId } }, id) => received.add(replyTo, correlationId, id),
+    answered: ({ exchange, routingKey }, { correlationId }) => (exchange === '' ? received.of(routingKey, correlationId)?.latest : undefined),
+    expected: (queue, { properties: { correlationId } }) => sent.of(queue, correlationId)?.ids,
   }
 }
 
+interface Requests {
+  readonly ids: Set<string>
+  latest: string
+}
+
 interface Memory {
-  set(queue: unknown, correlationId: unknown, id: string | undefined): void
-  get(queue: unknown, correlationId: unknown): string | undefined
+  add(queue: unknown, correlationId: unknown, id: string | undefined): void
+  of(queue: unknown, correlationId: unknown): Requests | undefined
 }
 
 function createMemory(): Memory {
-  const ids = new Map<string, string>()
+  /** In the order of their latest request. */
+  const requests = new Map<string, Requests>()
+  let remembered = 0
   const keyOf = (queue: unknown, correlationId: unknown): string | undefined => (typeof queue === 'string' && typeof correlationId === 'string' ? `${correlationId} ${queue}` : undefined)
+
+  const forgetOldest = (): void => {
+    for (const [key, { ids }] of requests) {
+      for (const id of ids) {
+        ids.delete(id)
+        remembered--
+        if (ids.size === 0) requests.delete(key)
+        return
+      }
+    }
+  }
+
   return {
-    set(queue, correlationId, id): void {
+    add(queue, correlationId, id): void {
       const key = keyOf(queue, correlationId)
       if (key === undefined || id === undefined) return
-      ids.delete(key)
-      ids.set(key, id)
-      if (ids.size > REMEMBERED) for (const oldest of ids.keys()) return void ids.delete(oldest)
+      const known = requests.get(key) ?? { ids: new Set(), latest: id }
+      remembered += known.ids.has(id) ? 0 : 1
+      known.ids.add(id)
+      known.latest = id
+      requests.delete(key)
+      requests.set(key, known)
+      if (remembered > REMEMBERED) forgetOldest()
     },
-    get(queue, correlationId): string | undefined {
+    of(queue, correlationId): Requests | undefined {
       const key = keyOf(queue, correlationId)
-      return key === undefined ? undefined : ids.get(key)
+      return key === undefined ? undefined : requests.get(key)
     },
   }
 }

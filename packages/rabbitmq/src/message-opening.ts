@@ -20,7 +20,7 @@ export function createMessageOpening(opener: Opener, channel: string, queue: str
   const view = (message: AmqpMessage, opened: OpenedMessage): Opening => {
     const expected = correspondence.expected(queue, message)
     // A reply that names none comes from a service that does not remember its requests.
-    if (expected !== undefined && opened.inReplyTo !== undefined && opened.inReplyTo !== expected) {
+    if (expected && opened.inReplyTo !== undefined && !expected.has(opened.inReplyTo)) {
       return { error: new SealbusError('ERR_SEALBUS_CONTEXT_MISMATCH', 'this reply answers another request than its correlation id says') }
     }
     correspondence.asked(message, opened.id)

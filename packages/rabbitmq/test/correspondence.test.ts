@@ -19,7 +19,7 @@ test('a reply is to the request with its correlation id, by its reply queue', ()
 test('who asked expects the id of the request, on the queue that it named', () => {
   const memory = fresh()
   memory.asks({ replyTo: 'replies', correlationId: 'c' }, 'request')
-  expect(memory.expected('replies', delivery({ correlationId: 'c' }))).toBe('request')
+  expect(memory.expected('replies', delivery({ correlationId: 'c' }))).toEqual(new Set(['request']))
   expect(memory.expected('others', delivery({ correlationId: 'c' }))).toBeUndefined()
   expect(memory.expected('replies', delivery({ correlationId: 'd' }))).toBeUndefined()
   expect(memory.expected('replies', delivery({}))).toBeUndefined()
@@ -33,10 +33,25 @@ test('asking and being asked are two things', () => {
   expect(memory.expected('replies', delivery({ correlationId: 'd' }))).toBeUndefined()
 })
 
-test('the last 10,000 are remembered', () => {
+test('requests that share a correlation id: a reply to any of them is expected, and the latest is answered', () => {
   const memory = fresh()
-  for (let count = 0; count <= 10_000; count++) memory.asks({ replyTo: 'replies', correlationId: `${count}` }, `${count}`)
-  expect(['0', '1', '10000'].map((correlationId) => memory.expected('replies', delivery({ correlationId })))).toEqual([undefined, '1', '10000'])
+  for (const id of ['one', 'two']) {
+    memory.asks({ replyTo: 'replies', correlationId: 'conversation' }, id)
+    memory.asked(delivery({ replyTo: 'replies', correlationId: 'conversation' }), id)
+  }
+  expect(memory.expected('replies', delivery({ correlationId: 'conversation' }))).toEqual(new Set(['one', 'two']))
+  expect(memory.answered({ exchange: '', routingKey: 'replies' }, { correlationId: 'conversation' })).toBe('two')
+})
+
+test.each([
+  ['each by its own correlation id', (count: number) => `${count}`],
+  ['all by one correlation id', () => 'conversation'],
+])('the last 10,000 are remembered, %s', (_, correlationIdOf) => {
+  const memory = fresh()
+  // A request that is repeated counts once.
+  for (let count = 0; count <= 10_000; count++) for (let time = 0; time < 2; time++) memory.asks({ replyTo: 'replies', correlationId: correlationIdOf(count) }, `${count}`)
+  const knows = (count: number): boolean => memory.expected('replies', delivery({ correlationId: correlationIdOf(count) }))?.has(`${count}`) ?? false
+  expect([0, 1, 10_000].map(knows)).toEqual([false, true, true])
 })
 
 test('one for each declaration of channels, whoever asks for it', () => {
