@@ -1,6 +1,5 @@
 import type { IdentityState } from '@sealbus/core'
-import { DIRECTORY_LIMITS, type Json } from '@sealbus/core/tools'
-import { LIMITS } from '@sealbus/core/adapter'
+import { DIRECTORY_LIMITS, type Json, LIMITS } from '@sealbus/core/tools'
 
 export type KeyState = IdentityState | 'destroyed'
 export const KEY_STATES: readonly KeyState[] = ['pending', 'active', 'retiring', 'archived', 'revoked', 'destroyed']
