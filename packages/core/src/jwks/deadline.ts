@@ -1,3 +1,5 @@
+import type { Closing } from './closing.ts'
+
 /** A signal that ends a step, and whether it was the time that ended it. */
 export interface Deadline {
   readonly signal: AbortSignal
@@ -5,11 +7,11 @@ export interface Deadline {
 }
 
 /**
- * Runs a step that ends after so many milliseconds, or with another signal. The timer keeps the process alive, because somebody
+ * Runs a step that ends after so many milliseconds, or with the directory. The timer keeps the process alive, because somebody
  * may wait for nothing but this step. Nothing is left of it afterwards:
  * AbortSignal.timeout() keeps its timer, and AbortSignal.any() what hangs on it, until the time is over.
  */
-export async function withDeadline<Value>(ms: number, outer: AbortSignal | undefined, step: (deadline: Deadline) => Promise<Value>): Promise<Value> {
+export async function withDeadline<Value>(ms: number, closing: Closing | undefined, step: (deadline: Deadline) => Promise<Value>): Promise<Value> {
   const controller = new AbortController()
   const deadline = { signal: controller.signal, passed: false }
   const end = (): void => controller.abort()
@@ -17,12 +19,12 @@ export async function withDeadline<Value>(ms: number, outer: AbortSignal | undef
     deadline.passed = true
     end()
   }, ms)
-  outer?.addEventListener('abort', end, { once: true })
-  if (outer?.aborted) end()
+  const forget = closing?.onClose(end)
+  if (closing?.closed) end()
   try {
     return await step(deadline)
   } finally {
     clearTimeout(timer)
-    outer?.removeEventListener('abort', end)
+    forget?.()
   }
 }

@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import { LRUCache } from 'lru-cache'
 import { abortable } from '../abortable.ts'
 import { checkNames, one } from '../bounds.ts'
@@ -6,6 +5,7 @@ import { ageMs, type Clock, SYSTEM_CLOCK } from '../clock.ts'
 import { isSealbusError, SealbusError } from '../errors.ts'
 import type { RecipientDirectory, RecipientKey } from '../recipient.ts'
 import { type KeysTrace, traced, TRACES } from '../tracing.ts'
+import { createClosing } from './closing.ts'
 import { createFetcher } from './fetcher.ts'
 import { nextTryMs } from './back-off.ts'
 import { type Entry, healthOf, type Held, longestMs, type SourceHealth, usableKey } from './entry.ts'
@@ -107,15 +107,13 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
   const emit = createEmit(options.onEvent)
   const guarded = options.fetch ? { fetch: options.fetch, close(): void {} } : createGuardedFetch({ allowLoopback: allowInsecureLoopback })
   const store = createSnapshotStore({ path: options.snapshot, entries: maxEntries, failed: (reason) => emit({ kind: 'snapshot-failed', reason }) })
-  const closing = new AbortController()
-  // Any number may wait.
-  setMaxListeners(0, closing.signal)
+  const closing = createClosing()
   const reader = createReader({
     freshMs: one('freshMs', FRESH, options.freshMs),
     maxFreshMs,
     timeoutMs,
-    fetcher: createFetcher({ fetch: guarded.fetch, timeoutMs, retries: one('retries', RETRIES, options.retries), signal: closing.signal }),
-    signal: closing.signal,
+    fetcher: createFetcher({ fetch: guarded.fetch, timeoutMs, retries: one('retries', RETRIES, options.retries), closing }),
+    closing,
     clock,
     store,
     sources,
@@ -139,26 +137,32 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
   /** Outside the cache, so that an eviction takes nothing from those who wait. */
   const inFlight = new Map<string, Promise<Entry>>()
   const warm = new Map<string, NodeJS.Timeout>()
-  let closed = false
 
   const sourceNameOf = (name: string): string => {
-    if (closed) throw closedError()
+    if (closing.closed) throw closedError()
     if (!sources.mayHave(name)) throw unknownRecipient(name)
     return sources.sourceName(name)
+  }
+
+  /** Whoever waits is told at once that the directory is closed. */
+  const orClosed = <Value>(promise: Promise<Value>): Promise<Value> => {
+    const { promise: end, reject } = Promise.withResolvers<never>()
+    const forget = closing.onClose(() => reject(closedError()))
+    return Promise.race([promise, end]).finally(forget)
   }
 
   const load = (sourceName: string, force = false): Promise<Entry> => {
     const running = inFlight.get(sourceName)
     if (running) return running
     const read = (): Promise<Entry> => readAndRemember(sourceName, force)
-    const loading = abortable(TRACES.keys.hasSubscribers ? traced(TRACES.keys, { operation: 'fetch', name: sourceName }, read, outcomeOf) : read(), closing.signal, closedError).finally(() => inFlight.delete(sourceName))
+    const loading = orClosed(TRACES.keys.hasSubscribers ? traced(TRACES.keys, { operation: 'fetch', name: sourceName }, read, outcomeOf) : read()).finally(() => inFlight.delete(sourceName))
     inFlight.set(sourceName, loading)
     return loading
   }
 
   const readAndRemember = async (sourceName: string, force: boolean): Promise<Entry> => {
     const { entry, source } = await reader.read(sourceName, known(sourceName), force)
-    if (closed) throw closedError()
+    if (closing.closed) throw closedError()
     entries.delete(sourceName)
     keyless.delete(sourceName)
     ;(entry.held ? entries : keyless).set(sourceName, entry)
@@ -230,8 +234,7 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
   }
 
   const close = (): void => {
-    closed = true
-    closing.abort()
+    closing.close()
     for (const timer of warm.values()) clearTimeout(timer)
     for (const { end } of watches.values()) end()
     for (const each of [warm, watches, entries, keyless]) each.clear()
@@ -274,7 +277,7 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
     },
     health: () => (sources.declared ?? [...entries.keys(), ...keyless.keys()]).map((name) => healthOf(name, known(name), clock)),
     hydrate(snapshot): void {
-      if (closed) throw closedError()
+      if (closing.closed) throw closedError()
       // What failed so far has keys now.
       for (const name of store.merge(snapshot)) keyless.delete(name)
     },

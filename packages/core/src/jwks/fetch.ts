@@ -1,4 +1,5 @@
 import { isAddressRefused } from './address-refused.ts'
+import type { Closing } from './closing.ts'
 import { type Deadline, withDeadline } from './deadline.ts'
 import { DIRECTORY_LIMITS } from './limits.ts'
 
@@ -17,7 +18,7 @@ export interface FetchOptions {
   readonly validators?: Validators | undefined
   /** Of the decoded body. Default 256 KiB. */
   readonly maxBytes?: number
-  readonly signal?: AbortSignal | undefined
+  readonly closing?: Closing | undefined
 }
 
 /** Facts of an answer, for events and for whoever looks into an endpoint: never its body. */
@@ -50,7 +51,7 @@ export interface Unavailable {
 
 /** One GET of a JWK Set. The time-out covers the body, redirects are refused, and decoded bytes are capped. */
 export function fetchKeySet(url: string, options: FetchOptions): Promise<FetchResult> {
-  return withDeadline(options.timeoutMs, options.signal, (deadline) => get(url, options, deadline))
+  return withDeadline(options.timeoutMs, options.closing, (deadline) => get(url, options, deadline))
 }
 
 async function get(url: string, { fetch, timeoutMs, validators = {}, maxBytes = DIRECTORY_LIMITS.bodyBytes }: FetchOptions, deadline: Deadline): Promise<FetchResult> {

@@ -1,3 +1,4 @@
+import { createClosing } from './closing.ts'
 import { readDocument } from './document.ts'
 import { type Answer, type Fetch, fetchKeySet, type FetchResult } from './fetch.ts'
 import { createGuardedFetch } from './guarded-fetch.ts'
@@ -45,7 +46,10 @@ export async function inspectKeySet(url: string, options: InspectOptions = {}): 
   const source = checkSource(name, { url, ...trust }, { maxStaleMs: 0, allowInsecureLoopback, hosts })
   const guarded = createGuardedFetch({ allowLoopback: allowInsecureLoopback })
   try {
-    const result = await fetchKeySet(url, { fetch: options.fetch ?? guarded.fetch, timeoutMs, signal })
+    const closing = createClosing()
+    signal?.addEventListener('abort', () => closing.close(), { once: true })
+    if (signal?.aborted) closing.close()
+    const result = await fetchKeySet(url, { fetch: options.fetch ?? guarded.fetch, timeoutMs, closing })
     const seen = { kind: result.kind, ...(result.answer && { answer: result.answer }), keys: [], rejected: [] }
     switch (result.kind) {
       case 'set': {

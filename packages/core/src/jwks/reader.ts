@@ -1,5 +1,6 @@
 import { ageMs, type Clock, instant, type Instant } from '../clock.ts'
 import { isSealbusError, SealbusError } from '../errors.ts'
+import type { Closing } from './closing.ts'
 import type { Fetcher } from './fetcher.ts'
 import { backOffMs, failureOf } from './back-off.ts'
 import { withDeadline } from './deadline.ts'
@@ -25,7 +26,7 @@ export interface ReaderOptions {
   /** For a function that names sources. */
   readonly timeoutMs: number
   readonly fetcher: Fetcher
-  readonly signal: AbortSignal
+  readonly closing: Closing
   readonly clock: Clock
   readonly store: SnapshotStore
   readonly sources: Sources
@@ -34,7 +35,7 @@ export interface ReaderOptions {
 
 type Known = Partial<Pick<Entry, 'held' | 'failure' | 'saidExpired'>>
 
-export function createReader({ freshMs, maxFreshMs, timeoutMs, fetcher, signal, clock, store, sources, emit }: ReaderOptions): Reader {
+export function createReader({ freshMs, maxFreshMs, timeoutMs, fetcher, closing, clock, store, sources, emit }: ReaderOptions): Reader {
 
   const bytesOf = async ({ place, registry }: Source, validators: Validators | undefined): Promise<FetchResult> => {
     const maxBytes = registry ? DIRECTORY_LIMITS.registryBytes : DIRECTORY_LIMITS.bodyBytes
@@ -135,7 +136,7 @@ export function createReader({ freshMs, maxFreshMs, timeoutMs, fetcher, signal, 
       const msSince = (): number => performance.now() - start
       let source: Source | undefined
       try {
-        source = await withDeadline(timeoutMs, signal, (deadline) => sources.find(sourceName, deadline.signal))
+        source = await withDeadline(timeoutMs, closing, (deadline) => sources.find(sourceName, deadline.signal))
       } catch (error) {
         const reason = isSealbusError(error) ? error : 'cannot be asked'
         const entry = failed(previous ?? { subject: `the source of ${JSON.stringify(sourceName)}`, maxStaleMs: 0 }, previous ?? {}, reason)
@@ -152,7 +153,7 @@ export function createReader({ freshMs, maxFreshMs, timeoutMs, fetcher, signal, 
       if (!previous?.held && held && !force && ageMs(clock, held.fetchedAt) < held.refreshAtMs) return { entry: renewed(source, held), source }
       // Another place, or other terms: what was said of the version of the last set is of no use.
       const result = await bytesOf(source, held?.terms === source.terms ? held.validators : undefined)
-      if (signal.aborted) throw new SealbusError('ERR_SEALBUS_CLOSED', 'the directory is closed')
+      if (closing.closed) throw new SealbusError('ERR_SEALBUS_CLOSED', 'the directory is closed')
       const entry = await apply(sourceName, source, { ...previous, ...(held && { held }) }, result)
       tell(sourceName, held, entry, result, msSince())
       return { entry, source }

@@ -1,8 +1,11 @@
 import { compactVerify, type CryptoKey, importJWK, type JWK } from 'jose'
 import { isJsonObject, parseJson } from '../json.ts'
 
-/** Signature algorithms of a signed set; `EdDSA` is how Ed25519 was spelt before RFC 9864. */
-const ALGORITHMS = { Ed25519: 'Ed25519', 'P-256': 'ES256' } as const
+/** What sets are signed with, by curve. */
+const CURVES = new Map<unknown, { readonly kty: string; readonly alg: SignatureKey['alg'] }>([
+  ['Ed25519', { kty: 'OKP', alg: 'Ed25519' }],
+  ['P-256', { kty: 'EC', alg: 'ES256' }],
+])
 
 /** A public key that sets are signed with. */
 export interface SignatureKey {
@@ -15,11 +18,14 @@ export interface SignatureKey {
 export function signatureKey(jwk: unknown): SignatureKey | undefined {
   if (typeof jwk !== 'object' || jwk === null) return undefined
   const { kty, crv, x, y, kid, use, d } = jwk as JWK
-  const alg = crv === 'Ed25519' && kty === 'OKP' ? ALGORITHMS[crv] : crv === 'P-256' && kty === 'EC' ? ALGORITHMS[crv] : undefined
-  if (!alg || d !== undefined || (use !== undefined && use !== 'sig') || (kid !== undefined && typeof kid !== 'string')) return undefined
+  const row = CURVES.get(crv)
+  if (row?.kty !== kty || row === undefined || d !== undefined || (use !== undefined && use !== 'sig') || (kid !== undefined && typeof kid !== 'string')) return undefined
   if (typeof x !== 'string' || (kty === 'EC' && typeof y !== 'string')) return undefined
-  return { kid, alg, jwk: { kty, crv, x, ...(kty === 'EC' && { y }) } as JWK }
+  return { kid, alg: row.alg, jwk: { kty, crv, x, ...(kty === 'EC' && { y }) } as JWK }
 }
+
+/** `EdDSA` is how Ed25519 was spelt before RFC 9864. */
+const ACCEPTED = { Ed25519: ['Ed25519', 'EdDSA'], ES256: ['ES256'] }
 
 /**
  * The payload of a compact JWS (RFC 7515) that one of the keys made; undefined for anything else. Nothing that the JWS
@@ -33,7 +39,7 @@ export async function verifiedPayload(jws: Buffer, keys: readonly SignatureKey[]
   for (const { alg, jwk } of named) {
     try {
       const key = (await importJWK(jwk, alg)) as CryptoKey
-      const { payload } = await compactVerify(text, key, { algorithms: alg === 'Ed25519' ? ['Ed25519', 'EdDSA'] : [alg] })
+      const { payload } = await compactVerify(text, key, { algorithms: ACCEPTED[alg] })
       return Buffer.from(payload)
     } catch {
       // Another key may have made it; what jose says of this one may quote the input.

@@ -1,11 +1,13 @@
+import type { Closing } from './closing.ts'
+
 /** Lets a few in at a time, for each key and in total; the others wait in line. */
 export interface Turnstile {
-  /** Rejects when the signal aborts while waiting, or when the time that is left for it is over. */
+  /** Rejects when it is closed while waiting, or when the time that is left for it is over. */
   readonly pass: <Value>(key: string, wait: Patience, enter: () => Promise<Value>) => Promise<Value>
 }
 
 export interface Patience {
-  readonly signal: AbortSignal
+  readonly closing: Closing
   /** Milliseconds; asked again when they are over, because there may be more by then. */
   readonly leftMs: () => number
 }
@@ -43,7 +45,7 @@ export function createTurnstile({ perKey, total }: TurnstileWidth): Turnstile {
       waiting.admit()
     }
   }
-  const wait = async (key: string, { signal, leftMs }: Patience): Promise<void> => {
+  const wait = async (key: string, { closing, leftMs }: Patience): Promise<void> => {
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const waiting: Waiting = { key, admit: resolve }
     const leave = (): void => {
@@ -56,18 +58,18 @@ export function createTurnstile({ perKey, total }: TurnstileWidth): Turnstile {
       if (left <= 0) leave()
       else timer = setTimeout(look, left)
     }
-    signal.addEventListener('abort', leave, { once: true })
+    const forget = closing.onClose(leave)
     line.add(waiting)
     look()
     await promise.finally(() => {
       clearTimeout(timer)
-      signal.removeEventListener('abort', leave)
+      forget()
     })
   }
 
   return {
     async pass(key, patience, enter) {
-      patience.signal.throwIfAborted()
+      if (patience.closing.closed) throw new Error('closed')
       if (hasRoom(key)) move(key, 1)
       else await wait(key, patience)
       try {

@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest'
+import { createClosing } from '../../src/jwks/closing.ts'
 import { createFetcher, type Fetcher, type FetcherOptions } from '../../src/jwks/fetcher.ts'
 import { type Answer, json, startEndpoint, status } from '../support/endpoint.ts'
 
 /** A fetcher whose pauses take no time, and are noted. */
-function fetcherWith(options: Partial<FetcherOptions> = {}): { fetcher: Fetcher; pauses: number[]; closing: AbortController } {
+function fetcherWith(options: Partial<FetcherOptions> = {}): { fetcher: Fetcher; pauses: number[]; closing: ReturnType<typeof createClosing> } {
   const pauses: number[] = []
-  const closing = new AbortController()
+  const closing = createClosing()
   const pause = async (ms: number): Promise<void> => void pauses.push(ms)
-  return { fetcher: createFetcher({ fetch: globalThis.fetch, timeoutMs: 5_000, retries: 2, signal: closing.signal, pause, ...options }), pauses, closing }
+  return { fetcher: createFetcher({ fetch: globalThis.fetch, timeoutMs: 5_000, retries: 2, closing, pause, ...options }), pauses, closing }
 }
 
 /** Answers in turn; the last one goes on. */
@@ -78,13 +79,13 @@ describe('attempts', () => {
     expect(performance.now() - start).toBeLessThan(5_000)
   })
 
-  it('the signal ends pauses and attempts', async () => {
+  it('closing ends pauses and attempts', async () => {
     const endpoint = await startEndpoint(status(500))
-    const closing = new AbortController()
-    const fetcher = createFetcher({ fetch: globalThis.fetch, timeoutMs: 5_000, retries: 2, signal: closing.signal })
+    const closing = createClosing()
+    const fetcher = createFetcher({ fetch: globalThis.fetch, timeoutMs: 5_000, retries: 2, closing })
     const fetching = fetcher(endpoint.url, {})
     await expect.poll(() => endpoint.requests.length).toBe(1)
-    closing.abort()
+    closing.close()
     expect((await fetching).kind).toBe('unavailable')
     expect(endpoint.requests).toHaveLength(1)
     expect((await fetcher(endpoint.url, {})).kind).toBe('unavailable')

@@ -45,6 +45,20 @@ describe('a signed set', () => {
     expect((await directory.resolve('billing')).kid).toBe('one')
   })
 
+  it('`kid` chooses among keys that have one; without it on either side, all are tried', async () => {
+    const { kid: _kid, ...nameless } = ours.publicJwk
+    const other = (await signer('Ed25519', 'other')).publicJwk
+    const plain = await signer('Ed25519')
+    for (const [jws, signedBy] of [
+      [await ours.sign(set(one)), [other, nameless]],
+      [await plain.sign(set(one)), [other, { ...plain.publicJwk, kid: 'named' }]],
+    ] as const) {
+      const endpoint = await startEndpoint(answer(jws))
+      const { directory } = observe({ recipients: { billing: { url: endpoint.url, signedBy: [...signedBy] } } })
+      expect((await directory.resolve('billing')).kid).toBe('one')
+    }
+  })
+
   it.each<[string, () => Promise<string>]>([
     ['unsigned', async () => JSON.stringify(set(two))],
     ['by another key', async () => (await signer('Ed25519', 'signer')).sign(set(two))],
@@ -126,6 +140,9 @@ describe('keys of signed sets', () => {
     ['a private one', (jwk) => ({ ...jwk, d: 'AAAA' })],
     ['one for encryption', (jwk) => ({ ...jwk, use: 'enc' })],
     ['one of another curve', (jwk) => ({ ...jwk, crv: 'X25519' })],
+    ['a curve of another key type', (jwk) => ({ ...jwk, kty: 'EC', y: jwk.x })],
+    ['P-384', (jwk) => ({ kty: 'EC', crv: 'P-384', x: jwk.x, y: jwk.x })],
+    ['neither curve nor type', ({ x }) => ({ x })],
     ['one without a point', ({ x: _x, ...jwk }) => jwk],
     ['a kid that is no string', (jwk) => ({ ...jwk, kid: 7 })],
     ['no object', () => 'key'],

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { createClosing } from '../../src/jwks/closing.ts'
 import { createTurnstile } from '../../src/jwks/turnstile.ts'
 
 /** Someone inside, who stays until told. */
@@ -10,7 +11,7 @@ function visit(): { enter: () => Promise<string>; leave: (how?: Error) => void; 
 const turns = async (): Promise<void> => {
   for (let count = 0; count < 5; count++) await Promise.resolve()
 }
-const PATIENT = { signal: new AbortController().signal, leftMs: (): number => 60_000 }
+const PATIENT = { closing: createClosing(), leftMs: (): number => 60_000 }
 
 describe('a turnstile', () => {
   it('lets so many in for each key, the others in turn, and holds nobody of another key up', async () => {
@@ -70,13 +71,13 @@ describe('a turnstile', () => {
   it('whoever loses patience leaves the line, and takes nobody else with them', async () => {
     const { pass } = createTurnstile({ perKey: () => 1, total: 1 })
     const [first, second, third] = [visit(), visit(), visit()]
-    const controller = new AbortController()
+    const closing = createClosing()
     const passing = pass('a', PATIENT, first.enter)
-    const leaving = pass('a', { ...PATIENT, signal: controller.signal }, second.enter)
+    const leaving = pass('a', { ...PATIENT, closing }, second.enter)
     const staying = pass('a', PATIENT, third.enter)
-    controller.abort()
+    closing.close()
     await expect(leaving).rejects.toThrow()
-    await expect(pass('a', { ...PATIENT, signal: controller.signal }, second.enter)).rejects.toThrow()
+    await expect(pass('a', { ...PATIENT, closing }, second.enter)).rejects.toThrow()
     first.leave()
     third.leave()
     expect(await Promise.all([passing, staying])).toEqual(['left', 'left'])
