@@ -220,6 +220,7 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
       const { first } = await world.open(amqplib, { park: world.parking })
       await first.consume(world.orders, noting(first))
       world.plain.sendToQueue(world.orders, Buffer.from('plain'), { contentType: 'text/plain' })
+      await world.plain.waitForConfirms()
       await first.publish('', world.orders, Buffer.from('sealed'))
       // The content type is stripped: still an envelope, and a broken one is no plain message either.
       world.plain.sendToQueue(world.orders, world.sealer.sealSync('stripped', { channel: 'orders' }).bytes)
