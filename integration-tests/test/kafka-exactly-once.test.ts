@@ -13,7 +13,7 @@ const ORDERS = 1_200
 /** In one send, and so in one batch of the log: that is what the application gets at a time. */
 const PER_SEND = 25
 const PARTITIONS = 3
-const TIMEOUT = { timeout: 40_000, interval: 50 }
+const TIMEOUT = { timeout: 60_000, interval: 50 }
 
 describeWithLocalKafka('Kafka: exactly once', () => {
   const [orders, invoices, controls] = [createCanaries(), createCanaries(), createCanaries()]
@@ -34,7 +34,7 @@ describeWithLocalKafka('Kafka: exactly once', () => {
     await scanned?.stop()
   })
 
-  it('an application that is killed at every stage of a transaction loses no message and makes none twice, and all are sealed', { timeout: 180_000 }, async () => {
+  it('an application that is killed at every stage of a transaction loses no message and makes none twice, and all are sealed', { timeout: 300_000 }, async () => {
     const sealer = await services.sealer(exactlyOnceChannels)
     const producer = sealKafka(kafka, { sealer }).producer({ idempotent: true, maxInFlightRequests: 1 })
     const admin = kafka.admin()
