@@ -43,7 +43,7 @@ const never: Partial<Opener> = { open: () => new Promise(() => {}) }
 
 describe('open', () => {
   it('a record whose key is in memory opens without waiting', async () => {
-    const open = opening({ openSync: keys.opener.openSync, open: () => expect.fail('the key source was asked') })
+    const open = opening({ openSync: (...given) => keys.opener.openSync(...given), open: () => expect.fail('the key source was asked') })
     const { bytes } = keys.sealer.sealSync('x', { channel: 'orders', key: null })
     expect(await open(place, record(0, bytes), turn)).toMatchObject({ message: { value: Buffer.from('x') } })
   })
