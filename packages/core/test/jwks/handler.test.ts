@@ -106,6 +106,7 @@ describe('JWKS handler', () => {
     const head = await fetch(url, { method: 'HEAD' })
     expect([head.status, await head.text()]).toEqual([200, ''])
     expect(Number(head.headers.get('content-length'))).toBe((await (await fetch(url)).arrayBuffer()).byteLength)
+    expect(createJwksHandler(testIdentities(active.identity)).fetch(new Request(url, { method: 'HEAD' })).body).toBeNull()
     for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH']) {
       const refused = await fetch(url, { method })
       expect([refused.status, refused.headers.get('allow'), await refused.text()]).toEqual([405, 'GET, HEAD', ''])
