@@ -135,6 +135,13 @@ async function untilGroupsServe(admin: Admin): Promise<void> {
 /** A record without anything in it, for a list that turns out to be empty. */
 export const NOTHING: { readonly key: null; readonly value: null; readonly headers?: KafkaMessage['headers'] } = { key: null, value: null }
 
+/** Names of the events of a consumer, as they come; of a crash, why too. */
+export function eventsOf(consumer: Consumer, ...names: (keyof Consumer['events'])[]): string[] {
+  const seen: string[] = []
+  for (const name of names) consumer.on(consumer.events[name] as never, ({ payload }: { payload?: { error?: Error } | null }) => void seen.push(payload?.error ? `${name}: ${payload.error.stack}` : name))
+  return seen
+}
+
 /** An envelope whose tag was changed on the way: it can be parsed, and never opens. */
 export function tamper(envelope: Buffer): Buffer {
   const jwe = JSON.parse(envelope.toString()) as object

@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto'
 import { createOpener, createSealer, createStaticDirectory, defineChannels, loadIdentities, type Opener, type Sealer } from '@sealbus/core'
 import { consumerHealth, type ParkedMessage, sealKafka } from '@sealbus/kafka'
 import { type Admin, type Consumer, Kafka, logLevel, type Producer } from 'kafkajs'
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
 import { describeWithLocalKafka, uniqueName } from '../support/brokers.ts'
 import { type KafkaCluster, startKafkaCluster } from '../support/kafka-cluster.ts'
 import { tamper } from '../support/kafka-fixture.ts'
@@ -52,13 +52,15 @@ describeWithLocalKafka('Kafka pitfalls: three brokers', () => {
     await cluster?.stop()
   })
 
+  /** What brokers tell that have just come back may be behind. */
+  const settled = <Value>(ask: () => Promise<Value>): Promise<Value> => vi.waitFor(ask, { timeout: 30_000, interval: 200 })
   const createTopic = async (partitions = 3, channel = 'orders'): Promise<string> => {
     const topic = uniqueName(channel)
-    await admin.createTopics({ topics: [{ topic, numPartitions: partitions, replicationFactor: 3 }], waitForLeaders: true })
+    await settled(() => admin.createTopics({ topics: [{ topic, numPartitions: partitions, replicationFactor: 3 }], waitForLeaders: true }))
     return topic
   }
   const leaderOf = async (topic: string, partition: number): Promise<number> => {
-    const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
+    const { topics } = await settled(() => admin.fetchTopicMetadata({ topics: [topic] }))
     return topics[0]?.partitions.find(({ partitionId }) => partitionId === partition)?.leader ?? 0
   }
   /** The leader of the partition of offsets that a group's name falls in, by Java's hash of a string. */
@@ -93,8 +95,8 @@ describeWithLocalKafka('Kafka pitfalls: three brokers', () => {
     const victim = await leaderOf(topic, 0)
     for (let number = 0; number < count; number++) {
       if (number === 50) void cluster.kill(victim)
-      const sent = await producer.send({ topic, acks: -1, timeout: 10_000, messages: [0, 1, 2].map((partition) => ({ value: `${number}`, partition })) })
-      expect(sent).toHaveLength(3)
+      // One partition in each call: of several, kafkajs can lose one (docs/KAFKA.md).
+      for (const partition of [0, 1, 2]) expect(await producer.send({ topic, acks: -1, timeout: 10_000, messages: [{ value: `${number}`, partition }] })).toHaveLength(1)
     }
     expect(seals - before).toBe(3 * count)
     const seen: string[][] = [[], [], []]
@@ -112,9 +114,9 @@ describeWithLocalKafka('Kafka pitfalls: three brokers', () => {
     for (let number = 0; number < 6; number++) {
       const transaction = await producer.transaction()
       try {
-        await transaction.send({ topic, messages: [0, 1, 2].map((partition) => ({ value: `${number}`, partition })) })
+        for (const partition of [0, 1, 2]) await transaction.send({ topic, messages: [{ value: `${number}`, partition }] })
         if (number === 2) await cluster.kill(await leaderOf(topic, 1))
-        await transaction.sendBatch({ topicMessages: [{ topic, messages: [0, 1, 2].map((partition) => ({ value: `${number}`, partition })) }] })
+        for (const partition of [0, 1, 2]) await transaction.sendBatch({ topicMessages: [{ topic, messages: [{ value: `${number}`, partition }] }] })
         if (number % 2 === 1) await transaction.abort()
         else await transaction.commit()
         outcomes.push(number % 2 === 0)
@@ -135,7 +137,7 @@ describeWithLocalKafka('Kafka pitfalls: three brokers', () => {
   it('pitfall 13: the coordinator of a group dies while a message is held: the hold, the place and the others outlast it', { timeout: 180_000 }, async () => {
     const topic = await createTopic(2)
     const groupId = uniqueName('group')
-    const producer = await producing({})
+    const producer = await producing({ idempotent: true, maxInFlightRequests: 1 })
     const seen: string[] = []
     const consumer = await consuming(topic, groupId)
     await consumer.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
