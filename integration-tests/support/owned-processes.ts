@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findExecutable } from './executables.ts'
@@ -61,13 +62,29 @@ export function startOwned(
 export function createOwnedDirectory(name: string): OwnedDirectory {
   const path = mkdtempSync(join(tmpdir(), `sealbus-${name}-`))
   directories.add(path)
+  const release = removeWhenOwnerEnds(path)
   return {
     path,
     remove() {
       removeDirectory(path)
       directories.delete(path)
+      release()
     },
   }
+}
+
+/** Also when this process is killed, or its exit is cut short: the other's standard input ends then. */
+function removeWhenOwnerEnds(path: string): () => void {
+  if (process.platform === 'win32') return () => {}
+  // Its children may be at their end, and still write.
+  const script = 'IFS= read -r path; read -r _; for _ in 1 2 3 4 5; do sleep 1; rm -rf -- "$path" && exit; done'
+  const remover = spawn('/bin/sh', ['-c', script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
+  remover.on('error', () => {})
+  remover.stdin.on('error', () => {})
+  remover.stdin.write(`${path}\n`)
+  remover.unref()
+  ;(remover.stdin as Socket).unref()
+  return () => remover.kill('SIGKILL')
 }
 
 function removeDirectory(path: string): void {

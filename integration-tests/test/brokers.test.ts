@@ -369,7 +369,7 @@ describe('the processes of a test', () => {
     const { pid, path } = JSON.parse(line.toString()) as { pid: number; path: string }
     test.kill('SIGKILL')
     await expect.poll(() => isAlive(pid)).toBe(false)
-    rmSync(path, { recursive: true })
+    await expect.poll(() => existsSync(path), { timeout: 20_000 }).toBe(false)
   })
 })
 
