@@ -148,7 +148,7 @@ export async function startRabbitCluster(options: RabbitClusterOptions = {}): Pr
   }
 }
 
-const run = ({ name, env }: Node, command: string, ...args: string[]): Promise<unknown> => promisify(execFile)(script(command), ['-n', name, ...args], { env })
+const run = ({ name, env, dir }: Node, command: string, ...args: string[]): Promise<unknown> => promisify(execFile)(script(command), ['-n', name, ...args], { env, cwd: dir })
 
 function unknown(number: number): never {
   throw new RangeError(`No RabbitMQ node ${number}`)
