@@ -1,9 +1,7 @@
-/** Sealed records to the ones that callers gave, for partitioners that look at the plaintext. */
-const originals = new WeakMap<object, object>()
+import { createPrivateMark, type PrivateMark } from '@sealbus/core/adapter'
 
-export function rememberOriginal(sealed: object, original: object): void {
-  originals.set(sealed, original)
-}
+/** On sealed records: the ones that callers gave, for partitioners that look at the plaintext. */
+export const originals: PrivateMark<object> = createPrivateMark<object>()
 
 type Partitioner = (args: never) => number
 
@@ -14,7 +12,7 @@ type Partitioner = (args: never) => number
 export function withPlaintextPartitioner<Create extends () => Partitioner>(createPartitioner: Create): Create {
   const create = (): Partitioner => {
     const partition = createPartitioner() as (args: { message: object }) => number
-    return (args: { message: object }) => partition({ ...args, message: originals.get(args.message) ?? args.message })
+    return (args: { message: object }) => partition({ ...args, message: originals.of(args.message) ?? args.message })
   }
   return create as Create
 }

@@ -2,7 +2,7 @@ import { SealbusError, type Sealer, type SealOptions } from '@sealbus/core'
 import { checkNames, openedEnvelope } from '@sealbus/core/adapter'
 import type { InnerProducer, OutgoingRecord, ProducerLike, TopicRecords } from './client-shape.ts'
 import { wrap } from './delegation.ts'
-import { rememberOriginal } from './partitioner.ts'
+import { originals } from './partitioner.ts'
 import { checkRecord, toPlainRecord, toSealedRecord, toSealOptions } from './record.ts'
 
 export interface SealProducerOptions {
@@ -157,7 +157,7 @@ function sealRecord({ sealer, maxMessageBytes }: Sealing, topic: string, record:
   if (size > maxMessageBytes) {
     throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `a message for topic ${JSON.stringify(topic)} has ${size} bytes sealed (${sizeOf(plain)} before), and the broker takes ${maxMessageBytes}`)
   }
-  rememberOriginal(sealed, record)
+  originals.set(sealed, record)
   return sealed
 }
 

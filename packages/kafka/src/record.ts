@@ -51,35 +51,36 @@ export function checkRecord(record: OutgoingRecord, topic: string, index: number
 
 /** The message that a handler is given: all members kept, value and headers replaced, and marked as opened. */
 export function toOpenedRecord(record: DeliveredRecord, opened: OpenedMessage): DeliveredRecord {
-  const { plaintext, contentType, contentEncoding: _contentEncoding, ...facts } = opened
+  const { plaintext, contentType } = opened
   const headers = headersWithout(record.headers)
   if (contentType !== undefined) headers[CONTENT_TYPE] = Buffer.from(contentType)
-  return markOpened({ ...record, value: plaintext, headers }, facts)
+  return markOpened({ ...record, value: plaintext, headers }, opened)
 }
 
 export function contentTypeOf(headers: Headers | undefined): string | undefined {
-  const name = headers && Object.keys(headers).find((each) => each.toLowerCase() === CONTENT_TYPE)
+  const name = headers && Object.keys(headers).find(isContentType)
   const value = name === undefined ? undefined : headers?.[name]
   if (typeof value === 'string') return value
   return types.isUint8Array(value) ? Buffer.from(value).toString('utf8') : undefined
 }
 
-function headersWithout(headers: Headers | undefined): Record<string, unknown> {
-  const kept = copyHeaders(headers ?? {})
-  for (const name of Object.keys(kept)) if (name.toLowerCase() === CONTENT_TYPE) delete kept[name]
-  return kept
-}
+const headersWithout = (headers: Headers = {}): Record<string, unknown> => copyHeaders(headers, (name) => !isContentType(name))
 
 /** Own headers only, and none that are undefined or null: the client's encoder throws a TypeError for those. */
-function copyHeaders(headers: Headers): Record<string, unknown> {
+function copyHeaders(headers: Headers, wanted: (name: string) => boolean = () => true): Record<string, unknown> {
   const copy: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || value === null) continue
-    // Plain assignment of `__proto__` would change the prototype.
-    Object.defineProperty(copy, name, { value: Array.isArray(value) ? value.map(toBytes) : toBytes(value), enumerable: true, writable: true, configurable: true })
+  for (const name of Object.keys(headers)) {
+    const given = headers[name]
+    if (given === undefined || given === null || !wanted(name)) continue
+    const value = Array.isArray(given) ? given.map(toBytes) : toBytes(given)
+    // Plain assignment of this name would change the prototype.
+    if (name === '__proto__') Object.defineProperty(copy, name, { value, enumerable: true, writable: true, configurable: true })
+    else copy[name] = value
   }
   return copy
 }
+
+const isContentType = (name: string): boolean => name.length === CONTENT_TYPE.length && name.toLowerCase() === CONTENT_TYPE
 
 const isContent = (value: unknown): boolean => typeof value === 'string' || types.isUint8Array(value)
 

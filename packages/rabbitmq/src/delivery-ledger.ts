@@ -1,6 +1,6 @@
+import { createPrivateMark } from '@sealbus/core/adapter'
 import type { AmqpMessage, SettlingChannel } from './client-shape.ts'
 import type { Methods } from './delegation.ts'
-import { createPrivateMark } from './private-mark.ts'
 
 /**
  * The unsettled deliveries of one channel: those that a handler was given, and those that were withheld so far.

@@ -1,7 +1,7 @@
 import { type Channel, SealbusError, type Sealer } from '@sealbus/core'
+import { createPrivateMark, type PrivateMark } from '@sealbus/core/adapter'
 import type { PublishOptions } from './client-shape.ts'
 import { correspondenceOf } from './correspondence.ts'
-import { createPrivateMark, type PrivateMark } from './private-mark.ts'
 import { checkProperties, toSealedOptions, toSealOptions } from './properties.ts'
 
 /** A message on its way out, sealed or declared plain: the same for every client. */

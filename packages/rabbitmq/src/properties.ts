@@ -29,7 +29,8 @@ export function toSealedOptions({ contentType: _type, contentEncoding: _encoding
 }
 
 /** The message as its handler sees it: plaintext, and the properties as they were before sealing. */
-export function toOpenedMessage<Message extends AmqpMessage>(message: Message, { plaintext, contentType, contentEncoding, ...facts }: OpenedMessage): Message {
+export function toOpenedMessage<Message extends AmqpMessage>(message: Message, opened: OpenedMessage): Message {
+  const { plaintext, contentType, contentEncoding } = opened
   return markOpened(
     {
       ...message,
@@ -38,7 +39,7 @@ export function toOpenedMessage<Message extends AmqpMessage>(message: Message, {
       // amqplib's own messages have these members, undefined where the property is absent.
       properties: { ...message.properties, contentType, contentEncoding },
     },
-    facts,
+    opened,
   )
 }
 
