@@ -22,7 +22,7 @@ export function readBase64url(text: Buffer, start: number, end: number): Buffer 
     written += size
   }
   const lastCharacters = STRAY_BITS[(end - start) % 4]
-  return lastCharacters === undefined || lastCharacters.includes(text.toString('latin1', end - 1, end)) ? bytes : undefined
+  return lastCharacters === undefined || lastCharacters.includes(String.fromCharCode(text[end - 1] as number)) ? bytes : undefined
 }
 
 /** Writes bytes as base64url into a buffer, in pieces as above; gives the position after the last character. */

@@ -87,6 +87,37 @@ export function decodeContext(msg: Json | undefined): Context {
   }
 }
 
+/** The part of a context that comes again with every message of a content key, as text, and what reading it gave. */
+export interface RepeatedContext {
+  readonly text: string
+  readonly channel: string
+  readonly to: readonly string[]
+}
+
+export function repeatedContext({ channel, to }: Context): RepeatedContext {
+  return { text: `,"ch":${JSON.stringify(channel)},"to":${JSON.stringify(to)}`, channel, to }
+}
+
+/**
+ * What `decodeContext` would give for the text of a `msg` as `encodeContext` writes it, with a repeated part that is
+ * known: from where it starts, and to the end of the text but for one brace. Undefined for every other text, good or bad.
+ */
+export function decodeRepeated(text: string, start: number, repeated: RepeatedContext): Context | undefined {
+  OWN_START.lastIndex = start
+  const [, id, iat] = OWN_START.exec(text) ?? []
+  if (id === undefined || !text.startsWith(repeated.text, OWN_START.lastIndex)) return undefined
+  OWN_END.lastIndex = OWN_START.lastIndex + repeated.text.length
+  const end = OWN_END.exec(text)
+  if (!end) return undefined
+  const { channel, to } = repeated
+  return { id, iat: Number(iat), channel, to, key: end[1], contentEncoding: undefined, inReplyTo: undefined, realm: undefined, compression: undefined, headers: undefined }
+}
+
+/** An id that needs no unescaping, and a time that is below the limit by its length. */
+const OWN_START = /\{"v":1,"id":"([ !#-[\]-~]{1,128})","iat":(0|[1-9][0-9]{0,11})/y
+/** A digest has no stray bits. */
+const OWN_END = /(?:,"key":"([\w-]{42}[AEIMQUYcgkosw048])")?\}\}$/y
+
 /** What the transport and the configuration say, to compare the authenticated context with. */
 export interface Surroundings {
   readonly channel: Channel

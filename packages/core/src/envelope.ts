@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { type ContentEncryptionRow, contentEncryption } from './algorithms.ts'
 import { decodeBase64url, decodedSize, encodedSize, readBase64url, writeBase64url } from './base64url.ts'
-import { type Context, decodeContext } from './context.ts'
+import { type Context, decodeContext, decodeRepeated, type RepeatedContext, repeatedContext } from './context.ts'
 import { SealbusError } from './errors.ts'
 import { isJsonObject, type Json, type JsonObject, parseJson } from './json.ts'
 import { LIMITS } from './limits.ts'
@@ -264,7 +264,7 @@ function decodeEntry(shared: JsonObject, { header, encryptedKey }: Parts['entrie
 /** Content types of JOSE objects, in both serializations, with parameters or without. */
 const JOSE = /^\s*(application\/)?jose(\+json)?\s*(;|$)/i
 
-function readContentType({ cty }: JsonObject): string | undefined {
+function readContentType({ cty }: { readonly cty?: Json | undefined }): string | undefined {
   if (cty === undefined) return undefined
   if (typeof cty !== 'string') throw malformed('`cty`')
   if (JOSE.test(cty)) throw refused('a signed content needs configured senders')
@@ -308,6 +308,7 @@ export interface KnownForm {
   readonly afterProtected: Buffer
   readonly enc: ContentEncryptionRow
   readonly commitment: Buffer
+  readonly repeated: RepeatedContext
   /** The very same array in every envelope of this form. */
   readonly entries: readonly Entry[]
 }
@@ -337,6 +338,7 @@ export function knownForm(bytes: Buffer, { aad, iv, ciphertext, tag, native }: E
     afterProtected: Buffer.concat([Buffer.from(BEFORE_ENTRIES), entriesBytes, Buffer.from(BEFORE_IV)]),
     enc,
     commitment: native.commitment,
+    repeated: repeatedContext(native.context),
     entries: splitRecipients(recipients).map((entry) => decodeEntry(shared, entry)),
   }
 }
@@ -351,11 +353,9 @@ export function decodeKnown(bytes: Buffer, find: (name: string) => KnownForm | u
   if (!headerBytes || !isUtf8(headerBytes)) return undefined
   const header = headerBytes.toString('utf8')
   const form = find(nameOf(header))
-  if (!form || header.slice(0, form.header.length) !== form.header || header[form.header.length] !== ',' || !standsAt(bytes, headerEnd, form.afterProtected)) return undefined
-
-  const own = parseJson(`{${header.slice(form.header.length + 1)}`)
-  if (!isJsonObject(own)) return undefined
-  for (const member in own) if (member !== 'cty' && member !== 'msg') return undefined
+  if (!form || !header.startsWith(form.header) || !standsAt(bytes, headerEnd, form.afterProtected)) return undefined
+  const own = decodeOwn(header, form)
+  if (!own) return undefined
 
   const { enc } = form
   const ivStart = headerEnd + form.afterProtected.length
@@ -374,13 +374,28 @@ export function decodeKnown(bytes: Buffer, find: (name: string) => KnownForm | u
     enc,
     aad: Buffer.from(bytes.subarray(headerStart, headerEnd)),
     cty: readContentType(own),
-    native: { context: decodeContext(own['msg']), commitment: form.commitment },
+    native: { context: own.context, commitment: form.commitment },
     entries: form.entries,
     iv,
     ciphertext,
     tag,
   }
 }
+
+/** The end of a header whose start is known: a `cty` or none, and a `msg`. */
+function decodeOwn(header: string, { header: { length: start }, repeated }: KnownForm): { cty: Json | undefined; context: Context } | undefined {
+  OWN.lastIndex = start
+  const usual = OWN.exec(header)
+  const context = usual && decodeRepeated(header, OWN.lastIndex, repeated)
+  if (context) return { cty: usual[1], context }
+  const own = header[start] === ',' ? parseJson(`{${header.slice(start + 1)}`) : undefined
+  if (!isJsonObject(own)) return undefined
+  for (const member in own) if (member !== 'cty' && member !== 'msg') return undefined
+  return { cty: own['cty'], context: decodeContext(own['msg']) }
+}
+
+/** A content type that needs no unescaping, or none. */
+const OWN = /(?:,"cty":"([ !#-[\]-~]*)")?,"msg":/y
 
 const QUOTE = 0x22
 const TEXT = {
@@ -391,7 +406,11 @@ const TEXT = {
 } as const
 
 function standsAt(bytes: Buffer, at: number, part: Buffer): boolean {
-  return at + part.length <= bytes.length && bytes.compare(part, 0, part.length, at, at + part.length) === 0
+  if (at + part.length > bytes.length) return false
+  // A call into the runtime costs more than it takes to look at a few bytes.
+  if (part.length > 32) return bytes.compare(part, 0, part.length, at, at + part.length) === 0
+  for (let index = 0; index < part.length; index++) if (bytes[at + index] !== part[index]) return false
+  return true
 }
 
 /** Where there is no `kc`, any text: it is looked up in vain. */

@@ -36,6 +36,51 @@ describe('envelopes of a known form', () => {
     }
   })
 
+  it('whatever its own part says, it is read to the same', () => {
+    const of = form('a', 'b')
+    const read = knowing(write(of, 'first'))
+    const char = fc.constantFrom('a', 'Z', '0', ' ', '!', '"', '#', '[', '\\', ']', '~', '\u007f', '\u001f', 'ü', '鍵')
+    const text = fc.string({ unit: char, minLength: 1, maxLength: 5 })
+    const optional = <Value>(values: fc.Arbitrary<Value>): fc.Arbitrary<Value | undefined> => fc.option(values, { nil: undefined })
+    const context = fc.record({
+      id: text,
+      iat: fc.oneof(fc.nat(), fc.constantFrom(999_999_999_999, 1_000_000_000_000, 8_640_000_000_000)),
+      channel: fc.constantFrom('orders', 'order', 'orderss'),
+      to: fc.constantFrom(['a'], ['a', 'b'], ['b']),
+      key: optional(fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes).toString('base64url'))),
+      contentEncoding: optional(text),
+      inReplyTo: optional(text),
+      realm: optional(text),
+      compression: optional(fc.constant('gzip' as const)),
+      headers: optional(fc.constant({ trace: ['YQ'] })),
+    }, { requiredKeys: ['id', 'iat', 'channel', 'to'] })
+    fc.assert(
+      fc.property(context, optional(text), (each, contentType) => {
+        const bytes = writeEnvelope(of, { contentType, context: encodeContext(each), iv: Buffer.alloc(12, 1), ciphertext: Buffer.from('x'), tag: Buffer.alloc(16, 2) })
+        const known = read(bytes) ?? expect.fail('not recognized')
+        expect({ ...known, entries: 0 }).toEqual({ ...decodeEnvelope(bytes), entries: 0 })
+      }),
+      { numRuns: 3_000 },
+    )
+  })
+
+  it.each([
+    ['stray bits in the digest of the key', `{"v":1,"id":"x","iat":1,"ch":"orders","to":["a"],"key":"${'A'.repeat(42)}B"}`],
+    ['an empty id', '{"v":1,"id":"","iat":1,"ch":"orders","to":["a"]}'],
+    ['an id of 129 characters', `{"v":1,"id":"${'x'.repeat(129)}","iat":1,"ch":"orders","to":["a"]}`],
+    ['a time with a zero in front', '{"v":1,"id":"x","iat":01,"ch":"orders","to":["a"]}'],
+    ['a member twice', '{"v":1,"id":"x","iat":1,"ch":"orders","to":["a"],"ch":"orders"}'],
+    ['another version', '{"v":2,"id":"x","iat":1,"ch":"orders","to":["a"]}'],
+    ['a text behind it', '{"v":1,"id":"x","iat":1,"ch":"orders","to":["a"]}}'],
+  ])('is refused as by a full reading for %s', (_title, context) => {
+    const of = form('a')
+    const bytes = writeEnvelope(of, { contentType: undefined, context, iv: Buffer.alloc(12, 1), ciphertext: Buffer.from('x'), tag: Buffer.alloc(16, 2) })
+    const full = attempt(() => decodeEnvelope(bytes))
+    const known = attempt(() => knowing(write(of, 'first'))(bytes))
+    expect(full).toBeInstanceOf(SealbusError)
+    if (known !== undefined) expect(known).toEqual(full)
+  })
+
   it('whatever is changed, nothing is read that a full reading refuses or reads otherwise', () => {
     const of = form('a', 'b')
     const read = knowing(write(of, 'first'))
