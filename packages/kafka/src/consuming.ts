@@ -44,9 +44,11 @@ async function runMessages(payload: BatchPayload, place: Place, turn: Turn, each
   const { batch, resolveOffset, heartbeat, pause, commitOffsetsIfNecessary } = payload
   for (const record of batch.messages) {
     if (turn.ended()) return
-    const opening = await open(place, record, turn)
+    const settling = open(place, record, turn)
+    const waited = settling instanceof Promise
+    const opening = waited ? await settling : settling
     // The wait for a key may have been long: the place may have moved, or be lost.
-    if (opening === 'halted' || opening === 'ended' || turn.ended()) return
+    if (opening === 'halted' || opening === 'ended' || (waited && turn.ended())) return
     if (opening !== 'passed') await eachMessage({ ...place, message: opening.message, heartbeat, pause })
     resolveOffset(record.offset)
     await heartbeat()
@@ -65,9 +67,13 @@ async function runBatch(payload: BatchPayload, place: Place, turn: Turn, eachBat
   const passedAfter = new Map<string | undefined, string>()
   let cutAt: number | undefined
   let heartbeatAt = Date.now() + HEARTBEAT_MS
+  /** While nothing is waited for, nothing can end the turn. */
+  let waited = true
   for (const [index, record] of batch.messages.entries()) {
-    if (turn.ended()) return
-    const opening = await open(place, record, turn)
+    if (waited && turn.ended()) return
+    const settling = open(place, record, turn)
+    waited = settling instanceof Promise
+    const opening = settling instanceof Promise ? await settling : settling
     if (opening === 'ended') return
     if (opening === 'halted') {
       cutAt = index
@@ -76,6 +82,7 @@ async function runBatch(payload: BatchPayload, place: Place, turn: Turn, eachBat
     if (opening === 'passed') passedAfter.set(delivered.at(-1)?.offset, record.offset)
     else delivered.push(opening.message)
     if (Date.now() < heartbeatAt) continue
+    waited = true
     await payload.heartbeat()
     heartbeatAt = Date.now() + HEARTBEAT_MS
   }

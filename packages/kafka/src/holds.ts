@@ -100,7 +100,7 @@ export function createHolds(consumer: InnerConsumer): Holds {
   }
 
   const attempt: Holds['attempt'] = (place, offset) => {
-    const known = halts.get(keyOf(place))
+    const known = halts.size === 0 ? undefined : halts.get(keyOf(place))
     return known?.offset === offset ? { attempts: known.attempts, heldSinceMs: known.sinceMs } : { attempts: 0, heldSinceMs: Date.now() }
   }
 

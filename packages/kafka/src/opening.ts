@@ -13,8 +13,8 @@ import type { Turn } from './turn.ts'
  */
 export type Opening = { readonly message: DeliveredRecord } | 'passed' | 'halted' | 'ended'
 
-/** Opens one record, or settles it. */
-export type OpenRecord = (place: Place, record: DeliveredRecord, turn: Turn) => Promise<Opening>
+/** Opens one record, or settles it; without a promise where its content key is in memory. */
+export type OpenRecord = (place: Place, record: DeliveredRecord, turn: Turn) => Opening | Promise<Opening>
 
 /** While a key source keeps one partition waiting, others do not spend their patience on it one after the other. */
 const PATIENCE_WHILE_LATE_MS = 25
@@ -22,25 +22,20 @@ const PATIENCE_WHILE_LATE_MS = 25
 export function createOpening(opener: Opener, holds: Holds, settler: Settler): OpenRecord {
   /** Openings under way whose records were put on hold. */
   let late = 0
-  return async (place, record, turn) => {
-    const { value, key, headers } = record
-    const asItIs = (): Opening => {
-      holds.settled(place, record.offset)
-      return { message: record }
-    }
-    // A tombstone has nothing to open; it is unauthenticated, and so not marked as opened.
-    if (value === null || value === undefined) return asItIs()
+
+  const give = (place: Place, record: DeliveredRecord, message: DeliveredRecord): Opening => {
+    holds.settled(place, record.offset)
+    return { message }
+  }
+
+  const settle = async (place: Place, record: DeliveredRecord, error: unknown, turn: Turn): Promise<Opening> => {
+    // Stopping, or a place that was moved, is no fault of the message: it is left where it is.
+    if (turn.ended()) return 'ended'
+    return settler.settle(place, record, error, turn)
+  }
+
+  const openLater = async (place: Place, record: DeliveredRecord, value: Buffer, options: OpenOptions, turn: Turn): Promise<Opening> => {
     try {
-      const channel = opener.channels.at(place.topic)
-      const contentType = contentTypeOf(headers)
-      const tried = holds.attempt(place, record.offset).attempts > 0
-      if (!tried && opener.isPlain(value, { channel: channel.name, ...(contentType !== undefined && { contentType }) })) return asItIs()
-      const options = { channel: channel.name, key: key ?? null, headers: headers ?? {} }
-      const now = openNow(opener, value, options)
-      if (now) {
-        holds.settled(place, record.offset)
-        return { message: toOpenedRecord(record, now) }
-      }
       const opening = opener.open(value, { ...options, signal: turn.signal })
       const opened = await within(late > 0 ? PATIENCE_WHILE_LATE_MS : PATIENCE_MS, opening)
       if (opened === LATE) {
@@ -51,17 +46,31 @@ export function createOpening(opener: Opener, holds: Holds, settler: Settler): O
         settler.wait(place, record, opening)
         return 'halted'
       }
-      holds.settled(place, record.offset)
-      return { message: toOpenedRecord(record, opened) }
+      return give(place, record, toOpenedRecord(record, opened))
     } catch (error) {
-      // Stopping, or a place that was moved, is no fault of the message: it is left where it is.
-      if (turn.ended()) return 'ended'
-      return settler.settle(place, record, error, turn)
+      return settle(place, record, error, turn)
+    }
+  }
+
+  return (place, record, turn) => {
+    const { value, key, headers } = record
+    // A tombstone has nothing to open; it is unauthenticated, and so not marked as opened.
+    if (value === null || value === undefined) return give(place, record, record)
+    try {
+      const channel = opener.channels.at(place.topic)
+      const contentType = contentTypeOf(headers)
+      const tried = holds.attempt(place, record.offset).attempts > 0
+      if (!tried && opener.isPlain(value, { channel: channel.name, ...(contentType !== undefined && { contentType }) })) return give(place, record, record)
+      const options = { channel: channel.name, key: key ?? null, headers: headers ?? {} }
+      const now = openNow(opener, value, options)
+      return now ? give(place, record, toOpenedRecord(record, now)) : openLater(place, record, value, options, turn)
+    } catch (error) {
+      return settle(place, record, error, turn)
     }
   }
 }
 
-/** Without waiting, which a timer and its promises for each message would cost; undefined when it takes `open()` to know. */
+/** Undefined when it takes `open()` to know. */
 function openNow(opener: Opener, value: Buffer, options: OpenOptions): OpenedMessage | undefined {
   try {
     return opener.openSync(value, options)

@@ -45,7 +45,7 @@ describe('open', () => {
   it('a record whose key is in memory opens without waiting', async () => {
     const open = opening({ openSync: (...given) => keys.opener.openSync(...given), open: () => expect.fail('the key source was asked') })
     const { bytes } = keys.sealer.sealSync('x', { channel: 'orders', key: null })
-    expect(await open(place, record(0, bytes), turn)).toMatchObject({ message: { value: Buffer.from('x') } })
+    expect(open(place, record(0, bytes), turn)).toMatchObject({ message: { value: Buffer.from('x') } })
   })
 
   it('a record opens under its own key, and with its own bound headers, only', async () => {
