@@ -79,11 +79,13 @@ function wrapProducer<Producer extends ProducerLike>(producer: Producer, sealing
 
 /** Seals and sends at once where nothing waits; else behind what waits on the same topics, and never behind others. */
 function inOrder(sealing: Sealing, topics: readonly TopicRecords[], send: (sealed: readonly TopicRecords[]) => Promise<unknown>): Promise<unknown> {
-  const { waiting } = sealing
+  const { sealer, waiting } = sealing
   const names = [...new Set(topics.map(({ topic }) => topic))]
   const before = names.flatMap((name) => waiting.get(name) ?? [])
-  const messages = topics.flatMap((each) => sealOptions(sealing.sealer, each))
-  if (before.length === 0 && messages.every((message) => sealing.sealer.isReady(message))) return send(sealTopics(sealing, topics))
+  const drafts = topics.map((each) => draftRecords(sealer, each))
+  const sealAndSend = (): Promise<unknown> => send(topics.map((each, index) => ({ ...each, topic: each.topic, messages: (drafts[index] ?? []).map((draft) => sealRecord(sealing, each.topic, draft)) })))
+  const messages = drafts.flatMap((each) => each.flatMap(needsKeys))
+  if (before.length === 0 && messages.every((message) => sealer.isReady(message))) return sealAndSend()
 
   // The place in line is given up as soon as the client has the records: it keeps their order from there.
   const earlier = Promise.all(before)
@@ -98,7 +100,7 @@ function inOrder(sealing: Sealing, topics: readonly TopicRecords[], send: (seale
   const turn = async (): Promise<unknown> => {
     try {
       await keysOf(sealing, messages, earlier)
-      return send(sealTopics(sealing, topics))
+      return sealAndSend()
     } finally {
       void leave()
     }
@@ -128,42 +130,56 @@ async function keysOf({ sealer, keyWaitMs, waits }: Sealing, messages: readonly 
   if (wait.signal.aborted) throw new SealbusError('ERR_SEALBUS_KEYS_NOT_READY', `the recipients' keys did not come within ${keyWaitMs} ms, or before the producer was disconnected`)
 }
 
-/** The messages of a topic that need keys to be sealed, checked. */
-function sealOptions(sealer: Sealer, { topic, messages }: TopicRecords): readonly SealOptions[] {
+/** A record on its way out, read once: what is checked is what is sealed. */
+interface Draft {
+  readonly original: OutgoingRecord
+  /** As it would go out plain. */
+  readonly plain: OutgoingRecord
+  /** Undefined where there is nothing to seal. */
+  readonly facts?: SealOptions
+}
+
+/** The records of a topic, checked. */
+function draftRecords(sealer: Sealer, { topic, messages }: TopicRecords): readonly Draft[] {
   const channel = sealer.channels.at(topic)
   for (const [index, message] of messages.entries()) checkRecord(message, topic, index)
   if (channel.plaintext) {
     sealer.countPlain(channel.name, messages.length)
-    return []
+    return messages.map((original) => ({ original, plain: toPlainRecord(original) }))
   }
   if (channel.bindHeaders.some((name) => name.toLowerCase() === 'content-type')) {
     throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `channel ${JSON.stringify(channel.name)} binds the content type, which moves inside the envelope: it is authenticated there`)
   }
-  // A tombstone has nothing to seal, and an opened message's envelope passes as it is.
-  return messages.filter(({ value }) => value !== null && openedEnvelope(value) === undefined).map((message) => toSealOptions(channel.name, message))
+  return messages.map((original) => {
+    const plain = toPlainRecord(original)
+    // A tombstone has nothing to seal, and must stay one for compaction.
+    return plain.value === null ? { original, plain } : { original, plain, facts: toSealOptions(channel.name, plain) }
+  })
 }
 
-function sealTopics(sealing: Sealing, topics: readonly TopicRecords[]): readonly TopicRecords[] {
-  return topics.map((each) => ({ ...each, topic: each.topic, messages: each.messages.map((record) => sealRecord(sealing, each.topic, record)) }))
-}
+/** An opened message's envelope passes as it is. */
+const needsKeys = ({ plain, facts }: Draft): readonly SealOptions[] => (facts && openedEnvelope(plain.value) === undefined ? [facts] : [])
 
-function sealRecord({ sealer, maxMessageBytes }: Sealing, topic: string, record: OutgoingRecord): OutgoingRecord {
-  const channel = sealer.channels.at(topic)
-  const plain = toPlainRecord(record)
-  // A tombstone has nothing to seal, and must stay one for compaction.
-  if (channel.plaintext || plain.value === null) return plain
-  const sealed = toSealedRecord(plain, sealer.sealSync(plain.value, toSealOptions(channel.name, plain)))
+function sealRecord({ sealer, maxMessageBytes }: Sealing, topic: string, { original, plain, facts }: Draft): OutgoingRecord {
+  if (!facts || plain.value === null) return plain
+  const sealed = toSealedRecord(plain, sealer.sealSync(plain.value, facts))
   const size = sizeOf(sealed)
   if (size > maxMessageBytes) {
     throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `a message for topic ${JSON.stringify(topic)} has ${size} bytes sealed (${sizeOf(plain)} before), and the broker takes ${maxMessageBytes}`)
   }
-  originals.set(sealed, record)
+  originals.set(sealed, original)
   return sealed
 }
 
-function sizeOf({ key, value, headers }: OutgoingRecord): number {
-  const size = (bytes: unknown): number => (typeof bytes === 'string' || Buffer.isBuffer(bytes) ? Buffer.byteLength(bytes) : Array.isArray(bytes) ? bytes.reduce<number>((sum, each) => sum + size(each), 0) : 0)
-  return Object.entries(headers ?? {}).reduce((sum, [name, header]) => sum + size(name) + size(header) + 4, size(key) + size(value) + RECORD_OVERHEAD_BYTES)
+function sizeOf({ key, value, headers = {} }: OutgoingRecord): number {
+  let size = RECORD_OVERHEAD_BYTES + sizeOfBytes(key) + sizeOfBytes(value)
+  for (const name of Object.keys(headers)) size += Buffer.byteLength(name) + sizeOfBytes(headers[name]) + 4
+  return size
+}
+
+function sizeOfBytes(bytes: unknown): number {
+  if (Array.isArray(bytes)) return bytes.reduce<number>((sum, each) => sum + sizeOfBytes(each), 0)
+  return typeof bytes === 'string' || Buffer.isBuffer(bytes) ? Buffer.byteLength(bytes) : 0
 }
 
 function isTopicRecords(value: unknown): value is TopicRecords {

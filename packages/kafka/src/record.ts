@@ -7,16 +7,17 @@ import type { DeliveredRecord, Headers, OutgoingRecord } from './client-shape.ts
 
 const CONTENT_TYPE = 'content-type'
 
+type Writable<Type> = { -readonly [Name in keyof Type]: Type[Name] }
+
 /** What the sealer is told about a record. */
 export function toSealOptions(channel: string, { key, headers }: OutgoingRecord): SealOptions {
+  // A record without a key has none on the wire either: null.
+  const options: Writable<SealOptions> = { channel, key: key === undefined ? null : toBytes(key) }
+  if (!headers) return options
+  options.headers = headers
   const contentType = contentTypeOf(headers)
-  return {
-    channel,
-    // A record without a key has none on the wire either: null.
-    key: key === undefined ? null : toBytes(key),
-    ...(headers && { headers }),
-    ...(contentType !== undefined && { contentType }),
-  }
+  if (contentType !== undefined) options.contentType = contentType
+  return options
 }
 
 /** The record to send instead: a new object that nobody else holds, never frozen (instrumentations write into it). */
@@ -27,15 +28,13 @@ export function toSealedRecord(record: OutgoingRecord, sealed: SealedMessage): O
 /** A record that goes out as it is, with real Buffers: kafkajs writes a Uint8Array as "1,2,3". */
 export function toPlainRecord(record: OutgoingRecord): OutgoingRecord {
   const { key, value, headers, partition, timestamp } = record
-  return {
-    ...record,
-    // By name too: spreading leaves out what a class has as accessors.
-    ...(key !== undefined && { key: toBytes(key) }),
-    value: toBytes(value),
-    ...(headers && { headers: copyHeaders(headers) }),
-    ...(partition !== undefined && { partition }),
-    ...(timestamp !== undefined && { timestamp }),
-  }
+  const plain: Writable<OutgoingRecord> = { ...record, value: toBytes(value) }
+  // By name too: spreading leaves out what a class has as accessors.
+  if (key !== undefined) plain.key = toBytes(key)
+  if (headers) plain.headers = copyHeaders(headers)
+  if (partition !== undefined) plain.partition = partition
+  if (timestamp !== undefined) plain.timestamp = timestamp
+  return plain
 }
 
 /** Errors name the place only: kafkajs' own would quote the message. Confluent's client sends what it rejects for a header. */
