@@ -70,7 +70,7 @@ export function createDeliveryLedger(target: SettlingChannel): DeliveryLedger {
 
   /** Not the protocol's tag 0: that takes deliveries with it that are still on their way to a handler. */
   const all = (settle: (message: AmqpMessage, multiple: boolean) => void): void => {
-    const last = given.get(Math.max(...given.keys()))
+    const last = given.get([...given.keys()].reduce((one, other) => Math.max(one, other), 0))
     if (last) upTo(last, settle)
   }
 

@@ -32,6 +32,12 @@ describe('acknowledging up to a delivery', () => {
     expect(target.settled).toEqual(['ack 2 multiple', 'ack 4'])
   })
 
+  test('takes any number of deliveries', () => {
+    for (let tag = 1; tag <= 200_000; tag++) give(tag)
+    methods.ackAll()
+    expect(target.settled).toEqual(['ack 200000 multiple'])
+  })
+
   test('is one settlement each while a get may have brought another', async () => {
     give(1, 3)
     const { promise, resolve } = Promise.withResolvers<boolean>()
