@@ -43,6 +43,8 @@ export interface ConsumerLine {
   /** For the client. While nothing waits, a message goes to the handler in this very call. */
   readonly accept: (message: AmqpMessage | null) => void
   started(tag: string): void
+  /** The caller cancels it: if it is away for a hold, it does not come back meanwhile. */
+  leave(): void
   /** Forgets what waits, because the broker has taken it back and delivers it again. */
   forget(): void
   /** Gives no more messages out. What waits is returned to the queue, or left to the end of the channel. */
@@ -65,6 +67,7 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
   let state: ConsumerLine['state'] = 'running'
   let tag: string | undefined
   let running = false
+  let leaving = false
   let error: SealbusError | undefined
   /** Of the message at the head, also when it was released and came back. */
   let hold: { attempts: number; heldSinceMs: number } | undefined
@@ -139,7 +142,7 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
       if (!('error' in result)) break
       why = result.error
     }
-    if (signal.aborted) return
+    if (signal.aborted || leaving) return
     try {
       await target.consume(queue, accept, resumed(consumeOptions, tag, head.message))
     } catch {
@@ -245,6 +248,9 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
     accept,
     started(consumerTag): void {
       tag = consumerTag
+    },
+    leave(): void {
+      leaving = true
     },
     forget(): void {
       clear()

@@ -140,6 +140,7 @@ function consuming(target: ConsumingChannel, options: OpenChannelOptions, { park
   }
 
   const cancel = async (consumerTag: string): Promise<unknown> => {
+    for (const line of lines) if (line.tag === consumerTag) line.leave()
     const reply = await asked.cancel(consumerTag)
     for (const line of lines) {
       if (line.tag !== consumerTag) continue

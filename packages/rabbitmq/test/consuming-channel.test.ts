@@ -304,6 +304,27 @@ describe('hold', () => {
     expect([received, raw.consumers.size]).toEqual([[null], 0])
   })
 
+  test('that ends while its consumer is being cancelled does not bring it back', async () => {
+    const channel = wrapped({ consumerTimeoutMs: 1_000 })
+    await channel.consume('orders', take)
+    world.source.answers = 'down'
+    const one = sealed('one')
+    raw.deliver('orders', { ...one, options: { headers: { 'x-delivery-count': 1 } } })
+    await expect.poll(() => raw.cancelled, { timeout: 2_000 }).toHaveLength(1)
+    const answered = Promise.withResolvers<void>()
+    raw.cancel = async (consumerTag) => {
+      await answered.promise
+      return { consumerTag }
+    }
+    const cancelling = channel.cancel('consumer-0')
+    world.source.answers = 'now'
+    await sleep(100)
+    answered.resolve()
+    await cancelling
+    await sleep(20)
+    expect([raw.consumers.size, channelHealth(channel).consumers]).toEqual([0, []])
+  })
+
   test('goes on with a stream at the message that it left', async () => {
     await wrapped({ consumerTimeoutMs: 1_000 }).consume('orders', take, { arguments: { 'x-stream-offset': 'first' } })
     world.source.answers = 'down'
