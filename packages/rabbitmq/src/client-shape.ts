@@ -86,7 +86,7 @@ export interface AmqpConnection extends Emitter {
 
 /** amqp-connection-manager's channel: it makes an amqplib channel anew on each connection, and keeps what is unsent. */
 export interface ManagedChannel extends Emitter {
-  publish(exchange: string, routingKey: string, content: unknown, options?: PublishOptions): Promise<boolean>
+  publish(exchange: string, routingKey: string, content: unknown, options?: PublishOptions & { readonly timeout?: number }): Promise<boolean>
   sendToQueue(queue: string, content: unknown, options?: PublishOptions): Promise<boolean>
   addSetup(...given: never[]): unknown
   close(): Promise<void>

@@ -97,7 +97,8 @@ function confirms(channel: ParkingExchange['channel']): boolean {
 }
 
 function publish(channel: ParkingExchange['channel'], { exchange, routingKey }: Address, content: Buffer, options: PublishOptions): Promise<unknown> {
-  if (isManagedChannel(channel)) return channel.publish(exchange, routingKey, content, options)
+  // The manager gives a copy up when we do: those of one message would pile up in its queue while it is offline.
+  if (isManagedChannel(channel)) return channel.publish(exchange, routingKey, content, { ...options, timeout: CONFIRM_TIMEOUT_MS })
   return new Promise((resolve, reject) => channel.publish(exchange, routingKey, content, options, (error) => (error ? reject(error) : resolve(undefined))))
 }
 

@@ -1,7 +1,8 @@
 import { createSealer, type RecipientDirectory } from '@sealbus/core'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { channelHealth } from '../src/channel-health.ts'
 import { openChannel } from '../src/consuming-channel.ts'
+import { createParking } from '../src/parking.ts'
 import { sealChannel } from '../src/publishing-channel.ts'
 import { sealAmqp, type SealAmqpOptions } from '../src/sealed-amqp.ts'
 import type { FakeConfirmChannel } from './support/fake-channel.ts'
@@ -197,4 +198,23 @@ describe('keys that are not in memory', () => {
   test.each([-1, 1.5, Number.NaN])('`keyWaitMs` is not %s', (keyWaitMs) => {
     expect(() => sealAmqp(raw, { ...options, keyWaitMs })).toThrow(invalid)
   })
+})
+
+test('a managed parking place that is offline keeps no copies for later: each attempt ends with its time', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    const parking = createParking({ channel: raw.createChannel(), exchange: 'parked' })
+    const message = { content: canary, fields: { deliveryTag: 1, exchange: '', routingKey: 'orders' }, properties: {} }
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const refused = expect(parking.park(message, 'orders', 'ERR_SEALBUS_NOT_SEALED')).rejects.toThrow()
+      await vi.advanceTimersByTimeAsync(30_000)
+      await refused
+    }
+    const parked = parking.park(message, 'orders', 'ERR_SEALBUS_NOT_SEALED')
+    const connection = await raw.arrive()
+    expect(await parked).toMatchObject({ queue: 'orders' })
+    expect(connection.made[0]?.published).toHaveLength(1)
+  } finally {
+    vi.useRealTimers()
+  }
 })

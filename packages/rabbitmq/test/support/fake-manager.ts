@@ -92,9 +92,17 @@ export class FakeManagedChannel extends EventEmitter {
     this.#channel?.publish(message.exchange, message.routingKey, message.content, message.options, (error) => (error ? message.reject(error) : message.resolve(true)))
   }
 
-  publish(exchange: string, routingKey: string, content: unknown, options?: PublishOptions): Promise<boolean> {
+  publish(exchange: string, routingKey: string, content: unknown, options?: PublishOptions & { timeout?: number }): Promise<boolean> {
     return new Promise((resolve, reject) => {
-      const message = { exchange, routingKey, content: this.json ? Buffer.from(JSON.stringify(content)) : (content as Buffer), options, resolve, reject }
+      const { timeout, ...own } = options ?? {}
+      const message = { exchange, routingKey, content: this.json ? Buffer.from(JSON.stringify(content)) : (content as Buffer), options: options && own, resolve, reject }
+      if (timeout) {
+        setTimeout(() => {
+          const index = this.queued.indexOf(message)
+          if (index !== -1) this.queued.splice(index, 1)
+          reject(new Error('timeout'))
+        }, timeout).unref()
+      }
       if (this.#channel) this.#send(message)
       else this.queued.push(message)
     })
