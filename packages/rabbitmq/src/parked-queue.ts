@@ -1,5 +1,6 @@
 import { SealbusError } from '@sealbus/core'
 import type { AmqpMessage, ConfirmingChannel, PublishOptions, SettlingChannel } from './client-shape.ts'
+import { copiedProperties } from './copied-properties.ts'
 import { wrappingOf } from './delegation.ts'
 
 /** A connection of amqplib's promise API, recovering or not. */
@@ -90,11 +91,10 @@ async function closed(channel: ReadingChannel): Promise<void> {
 
 /**
  * A quorum queue counts how often a message was returned, and drops it at its limit: one that was returned before is
- * copied to the end of the queue instead, where the count begins anew. What the copy could not have is returned.
+ * copied to the end of the queue instead, where the count begins anew. One of which a copy would lose something is returned.
  */
-function wasReturned({ properties }: AmqpMessage): boolean {
-  const { headers, userId } = properties as AmqpMessage['properties'] & { userId?: unknown }
-  return Number(headers?.['x-delivery-count'] ?? 0) > 0 && headers?.['CC'] === undefined && userId === undefined
+function wasReturned(message: AmqpMessage): boolean {
+  return Number(message.properties.headers?.['x-delivery-count'] ?? 0) > 0 && copiedProperties(message).whole
 }
 
 async function moveToEnd(queue: string, { content, properties }: AmqpMessage, publish: Publish): Promise<void> {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { SealbusError, type SealbusErrorCode } from '@sealbus/core'
 import { checkNames, PARK_HEADERS } from '@sealbus/core/adapter'
 import { type AmqpMessage, type ConfirmingChannel, isManagedChannel, type ManagedChannel, onEachInner, type PublishOptions } from './client-shape.ts'
+import { copiedProperties } from './copied-properties.ts'
 import { wrappingOf } from './delegation.ts'
 import type { Address } from './outgoing.ts'
 import { createReturnedMessages, type ReturnedMessages } from './returned-messages.ts'
@@ -115,26 +116,22 @@ async function inTime(confirmed: Promise<unknown>): Promise<void> {
   }
 }
 
-/**
- * The properties as they came, less those that would act on the copy: `expiration` would drop it, `userId` must be the
- * publisher's own, and a `CC` header would route it again.
- */
-function parkedOptions({ properties, fields }: AmqpMessage, { id, code, queue }: { id: string; code: SealbusErrorCode; queue: string }): PublishOptions {
-  const { expiration: _expiration, userId: _userId, headers, ...rest } = properties as AmqpMessage['properties'] & Record<string, unknown>
-  const { CC: _cc, ...kept } = headers ?? {}
+function parkedOptions(message: AmqpMessage, { id, code, queue }: { id: string; code: SealbusErrorCode; queue: string }): PublishOptions {
+  const { options } = copiedProperties(message)
+  const { exchange, routingKey } = message.fields
   return {
-    ...rest,
+    ...options,
     headers: {
-      ...kept,
+      ...options.headers,
       [PARK_HEADERS.id]: id,
       [PARK_HEADERS.code]: code,
       [PARK_HEADERS.by]: queue,
-      [PARK_HEADERS.origin]: `${fields.exchange}/${fields.routingKey}`,
+      [PARK_HEADERS.origin]: `${exchange}/${routingKey}`,
       [PARK_HEADERS.time]: new Date().toISOString(),
     },
     deliveryMode: 2,
     mandatory: true,
-  } as PublishOptions
+  }
 }
 
 const returnsByChannel = new WeakMap<object, ReturnedMessages>()

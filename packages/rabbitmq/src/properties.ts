@@ -44,7 +44,7 @@ export function toOpenedMessage<Message extends AmqpMessage>(message: Message, o
 }
 
 /** amqplib encodes all properties into 64 KiB; releases before 2.3.1 cut them off there, and the broker closes the connection. */
-const PROPERTIES_BYTES = 61_440
+export const PROPERTIES_BYTES = 61_440
 
 /** @throws ERR_SEALBUS_TOO_LARGE for headers that the client could not encode; all other properties together have 4 KiB at most */
 export function checkProperties({ headers, CC, BCC }: PublishOptions): void {
@@ -53,9 +53,10 @@ export function checkProperties({ headers, CC, BCC }: PublishOptions): void {
   if (bytes > PROPERTIES_BYTES) throw new SealbusError('ERR_SEALBUS_TOO_LARGE', `the headers have ${bytes} bytes, and the client takes ${PROPERTIES_BYTES}`)
 }
 
-/** As AMQP encodes a value, at least: names and lengths included. */
-function sizeOf(value: unknown): number {
+/** As AMQP encodes a value, at most: names and lengths included. */
+export function sizeOf(value: unknown): number {
   if (typeof value === 'string' || Buffer.isBuffer(value)) return 5 + Buffer.byteLength(value)
+  if (typeof value === 'number') return 9
   if (typeof value !== 'object' || value === null) return value === undefined ? 0 : 2
   if (Array.isArray(value)) return value.reduce<number>((sum, each) => sum + sizeOf(each), 5)
   let sum = 5

@@ -1,6 +1,7 @@
 import { SealbusError } from '@sealbus/core'
 import { copyDigest, createRedriveRun, type ParkedFacts, type RedriveOptions as CommonOptions, type RedriveResult } from '@sealbus/core/adapter'
-import type { AmqpMessage, PublishOptions } from './client-shape.ts'
+import type { AmqpMessage } from './client-shape.ts'
+import { copiedProperties } from './copied-properties.ts'
 import { toParkedCopy } from './parked-copy.ts'
 import { type ReadableConnection, readQueue } from './parked-queue.ts'
 import { toOpenedMessage } from './properties.ts'
@@ -40,7 +41,7 @@ export async function redrive(connection: ReadableConnection, options: RedriveOp
       if (verdict.action === 'deliver') {
         const original = toOriginal(message, verdict.copy.headers)
         if (typeof to === 'string') {
-          await publish(to, original.content, original.properties as PublishOptions)
+          await publish(to, original.content, copiedProperties(original).options)
         } else {
           const { id, code, origin, time } = verdict.copy
           try {

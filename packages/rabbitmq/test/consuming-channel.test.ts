@@ -427,6 +427,15 @@ describe('park', () => {
     expect(onParked).toHaveBeenCalledTimes(1)
   })
 
+  test('takes what the client can read and not write, without it', async () => {
+    const { place, park } = parking()
+    await wrapped({ park }).consume('orders', take)
+    raw.deliver('orders', { ...garbled(), options: { headers: { tenant: 'a', forged: { '!': 'x' }, much: 'x'.repeat(70_000) } } })
+    raw.deliver('orders', sealed('next'))
+    await expect.poll(() => received).toEqual(['next'])
+    expect(Object.keys(place.published[0]?.options?.headers ?? {})).toEqual(['tenant', ...Object.values(PARK_HEADERS)])
+  })
+
   test('takes messages for others and for destroyed keys', async () => {
     const { place, park } = parking()
     await wrapped({ park }).consume('others', take)

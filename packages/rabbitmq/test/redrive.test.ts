@@ -28,6 +28,21 @@ describe('redrive on RabbitMQ', () => {
     expect((await listParked(connection, { from: harness.from })).map(({ bytes }) => bytes.toString())).toEqual(['2', '3'])
   })
 
+  it('leaves behind what would act on a message from a dead-letter exchange', async () => {
+    const channel = await connection.createConfirmChannel()
+    await channel.assertQueue('elsewhere')
+    const { from, by } = harness
+    const death = { reason: 'rejected', queue: by, exchange: '', 'routing-keys': [by, 'elsewhere'] }
+    channel.sendToQueue(from, Buffer.from('4'), { userId: 'somebody', messageId: 'm', headers: { trace: 't', CC: ['elsewhere'], 'x-death': [death] } })
+    await channel.waitForConfirms()
+    await channel.purgeQueue('elsewhere')
+    expect(await redrive(connection, { from, by, dryRun: false })).toMatchObject({ delivered: 4 })
+    expect(await channel.get('elsewhere')).toBe(false)
+    expect((await harness.arrived()).at(-1)).toEqual({ bytes: Buffer.from('4'), headers: { trace: 't' } })
+    for (const _ of ['1', '2', '3']) await channel.get(by, { noAck: true })
+    expect(await channel.get(by)).toMatchObject({ properties: { messageId: 'm', userId: undefined } })
+  })
+
   it('goes to a queue that is there, and reads on a connection of the client itself', async () => {
     await expect(redrive(connection, { from: harness.from, by: harness.by, to: 'gone', dryRun: false })).rejects.toThrow(/404/)
     await expect(redrive(connection, { from: harness.by, by: harness.by })).rejects.toMatchObject({ code: 'ERR_SEALBUS_INVALID_OPTION' })
