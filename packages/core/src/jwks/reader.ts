@@ -97,7 +97,7 @@ export function createReader({ freshMs, maxFreshMs, timeoutMs, fetcher, closing,
         return renewed(source, next)
       }
       case 'gone':
-        store.remove(sourceName)
+        await store.remove(sourceName)
         return renewed(source, held(source, new Map(source.registry ? [] : [[sourceName, newSlot({ keys: [], rejected: [] }, undefined)]]), {}, undefined, instant(clock), known.held?.issuedAt))
       case 'unknown':
         if (known.held || source.registry) return failed(source, known, 'answered 404')
@@ -145,7 +145,7 @@ export function createReader({ freshMs, maxFreshMs, timeoutMs, fetcher, closing,
       }
       if (!source) {
         const entry = unknown(`the source of ${JSON.stringify(sourceName)}`, 0, 'is none: there is no such recipient')
-        store.remove(sourceName)
+        await store.remove(sourceName)
         tell(sourceName, previous?.held, entry, undefined, msSince())
         return { entry, source }
       }

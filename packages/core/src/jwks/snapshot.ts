@@ -28,7 +28,8 @@ export interface SnapshotStore {
   /** What was stored for a source; waits for the file to be read. */
   find(name: string, place: Place): Promise<StoredDocument | undefined>
   put(name: string, place: Place, document: Omit<StoredDocument, 'place'>): void
-  remove(name: string): void
+  /** Waits for the file to be read, because it would bring the document back. */
+  remove(name: string): Promise<void>
   /** Adds what is not there, or is older. @returns the names that were added */
   merge(snapshot: unknown): readonly string[]
   /** Ends the pause between two writes, so that what is not written yet is written now. */
@@ -100,7 +101,8 @@ export function createSnapshotStore({ path, entries, failed }: SnapshotOptions):
       documents.set(name, { place: placeName(place), ...document })
       changed()
     },
-    remove(name): void {
+    async remove(name): Promise<void> {
+      await reading
       if (documents.delete(name) && path !== undefined) changed()
     },
     merge,

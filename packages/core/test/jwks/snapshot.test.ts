@@ -1,8 +1,8 @@
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { JwksDirectoryOptions } from '../../src/jwks/directory.ts'
-import type { DirectorySnapshot } from '../../src/jwks/snapshot.ts'
+import { createSnapshotStore, type DirectorySnapshot, placeName, type SnapshotStore } from '../../src/jwks/snapshot.ts'
 import { MINUTE, type Observed, observe, set, temporaryFolder, UNAVAILABLE, until } from '../support/directories.ts'
 import { type Answer, type Endpoint, json, startEndpoint, status, testClock } from '../support/endpoint.ts'
 import { testKey, type TestKey } from '../support/keys.ts'
@@ -147,16 +147,83 @@ describe('a snapshot', () => {
     const change = async (member: object): Promise<void> => {
       await writeFile(path, JSON.stringify({ version: 1, documents: { billing: { ...snapshot.documents['billing'], ...member } } }))
     }
-    await change({ fetchedAt: clock.wall() + 10 * MINUTE })
+    await change({ fetchedAt: clock.wall() + 5 * MINUTE + 1 })
     expect(await rejectionOf(restart().directory.resolve('billing'))).toBe(UNAVAILABLE)
     // Clocks differ a little.
-    await change({ fetchedAt: clock.wall() + MINUTE })
+    await change({ fetchedAt: clock.wall() + 5 * MINUTE })
     const { directory } = restart()
     await directory.resolve('billing')
     expect(directory.health()).toMatchObject([{ ageMs: 0 }])
     await change({ freshMs: 1e15 })
     clock.advance(61 * MINUTE)
     expect(await rejectionOf(restart().directory.resolve('billing'))).toBe(UNAVAILABLE)
+  })
+
+  it('a fetch on demand does not make do with it', async () => {
+    const { endpoint, restart } = await written()
+    endpoint.answer = json(set(two))
+    const { directory, told } = restart()
+    await directory.refresh('billing')
+    expect(directory.peek('billing')?.kid).toBe('two')
+    expect(told('changed')).toMatchObject([{ added: [], removed: [one.identity.thumbprint] }])
+  })
+
+  it('a recipient that the function no longer knows is not in it any more', async () => {
+    const { endpoint, clock, restart } = await written()
+    let known = false
+    const options: Partial<JwksDirectoryOptions> = { recipients: () => (known ? `${endpoint.url}?token=secret` : undefined) }
+    const { directory } = restart(options)
+    expect(await rejectionOf(directory.resolve('billing'))).toBe('ERR_SEALBUS_UNKNOWN_RECIPIENT')
+    await directory[Symbol.asyncDispose]()
+    known = true
+    clock.advance(MINUTE)
+    expect(await rejectionOf(restart(options).directory.resolve('billing'))).toBe(UNAVAILABLE)
+  })
+
+  it('has the set of a file too, for that file only; keys that are given are not in it', async () => {
+    const folder = await temporaryFolder()
+    const [file, path] = [join(folder, 'jwks.json'), join(folder, 'snapshot.json')]
+    await writeFile(file, JSON.stringify(set(one)))
+    const start = (name: string): Observed => observe({ recipients: { billing: { file: name }, given: set(two) }, snapshot: path })
+    const first = start(file)
+    for (const name of ['billing', 'given']) await first.directory.resolve(name)
+    await first.directory[Symbol.asyncDispose]()
+    expect(Object.keys((await read(path)).documents)).toEqual(['billing'])
+    await rm(file)
+    expect((await start(file).directory.resolve('billing')).kid).toBe('one')
+    expect(await rejectionOf(start(join(folder, 'other.json')).directory.resolve('billing'))).toBe(UNAVAILABLE)
+  })
+
+  it('is not read when it is larger than 64 MiB, which is told', async () => {
+    const { path, restart } = await written()
+    await truncate(path, 67_108_865)
+    const { directory, told } = restart()
+    expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
+    expect(told('snapshot-failed')).toEqual([{ kind: 'snapshot-failed', reason: 'it cannot be read (too large)' }])
+  })
+
+  it('keeps up to `maxEntries` sets', async () => {
+    const { path, endpoint, restart } = await written()
+    endpoint.answer = json(set(two))
+    const { directory } = restart({ recipients: { shipping: endpoint.url, audit: endpoint.url }, maxEntries: 2 })
+    for (const name of ['shipping', 'audit']) await directory.resolve(name)
+    await directory[Symbol.asyncDispose]()
+    expect(Object.keys((await read(path)).documents)).toEqual(['shipping', 'audit'])
+  })
+
+  it('closing does not wait for the pause between two writes', async () => {
+    const { endpoint, restart, clock } = await written()
+    endpoint.answer = json(set(two))
+    const { directory } = restart()
+    await directory.refresh('billing')
+    clock.advance(MINUTE)
+    endpoint.answer = json(set(one))
+    await directory.refresh('billing')
+    const start = performance.now()
+    await directory[Symbol.asyncDispose]()
+    expect(performance.now() - start).toBeLessThan(900)
+    endpoint.answer = status(503)
+    expect((await restart().directory.resolve('billing')).kid).toBe('one')
   })
 
   it('that cannot be written is told, and the directory goes on', async () => {
@@ -185,5 +252,62 @@ describe('hydrate()', () => {
     expect(codeOf(() => fetched.peek('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
     fetched.close()
     expect(codeOf(() => fetched.hydrate(snapshot))).toBe('ERR_SEALBUS_CLOSED')
+  })
+})
+
+describe('documents of a snapshot', () => {
+  const place = { kind: 'url', url: 'https://keys.example/' } as const
+  const good = { place: placeName(place), body: '{"keys":[]}', fetchedAt: 2, freshMs: 1, validators: { etag: '"v1"', lastModified: 'then' } }
+  const store = (): SnapshotStore => createSnapshotStore({ path: undefined, entries: 10, failed: () => {} })
+  const merged = (document: unknown, into = store()): readonly string[] => into.merge({ version: 1, documents: { billing: document } })
+
+  it('are taken where there is none, or an older one', async () => {
+    const into = store()
+    expect(merged(good, into)).toEqual(['billing'])
+    for (const fetchedAt of [1, 2]) expect(merged({ ...good, body: 'other', fetchedAt }, into)).toEqual([])
+    expect(await into.find('billing', place)).toEqual(good)
+    expect(merged({ ...good, body: 'newer', fetchedAt: 3 }, into)).toEqual(['billing'])
+    expect(await into.find('billing', place)).toMatchObject({ body: 'newer' })
+    expect(await into.find('shipping', place)).toBeUndefined()
+    expect(await into.find('billing', { kind: 'url', url: 'https://keys.example/2' })).toBeUndefined()
+    await into.remove('billing')
+    expect(await into.find('billing', place)).toBeUndefined()
+  })
+
+  it.each<[string, object]>([
+    ['without validators', { validators: undefined }],
+    ['with empty validators', { validators: {} }],
+    ['of the first moment', { fetchedAt: 0, freshMs: 0 }],
+  ])('%s are taken', (_title, change) => {
+    expect(merged({ ...good, ...change })).toEqual(['billing'])
+  })
+
+  it.each<[string, unknown]>([
+    ['null', null],
+    ['a text', 'document'],
+    ['without a place', { ...good, place: undefined }],
+    ['without a body', { ...good, body: undefined }],
+    ['with a body that is no text', { ...good, body: {} }],
+    ['without a fetch time', { ...good, fetchedAt: undefined }],
+    ['with a fetch time that is a text', { ...good, fetchedAt: '2' }],
+    ['with a fetch time before 1970', { ...good, fetchedAt: -1 }],
+    ['with a fetch time that is not finite', { ...good, fetchedAt: Infinity }],
+    ['with a fresh time that is none', { ...good, freshMs: Number.NaN }],
+    ['with an ETag that is no text', { ...good, validators: { etag: 7 } }],
+    ['with a time of change that is no text', { ...good, validators: { lastModified: 7 } }],
+  ])('%s are left out', (_title, document) => {
+    expect(merged(document)).toEqual([])
+  })
+
+  it.each<[string, unknown]>([['undefined', undefined], ['another version', { version: 2, documents: { billing: good } }], ['no version', { documents: { billing: good } }], ['null as documents', { version: 1, documents: null }], ['a text as documents', { version: 1, documents: 'text' }]])('%s holds none', (_title, snapshot) => {
+    expect(store().merge(snapshot)).toEqual([])
+  })
+
+  it('that are fetched are kept only where there is a file to keep them in', async () => {
+    const { place: _place, ...document } = good
+    const into = store()
+    into.put('billing', place, document)
+    expect(await into.find('billing', place)).toBeUndefined()
+    await into.settled()
   })
 })
