@@ -5,6 +5,7 @@ import { defineChannels } from '../src/channels.ts'
 import type { Identity } from '../src/identity.ts'
 import { createOpener, type Opener } from '../src/open.ts'
 import { createSealer, type Sealer } from '../src/seal.ts'
+import { observe, set } from './support/directories.ts'
 import { testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
 import { codeOf, rejectionOf } from './support/thrown.ts'
 
@@ -89,5 +90,19 @@ describe('tracing', () => {
     const { bytes } = sealer.sealSync(CANARY, { channel: 'orders' })
     await opener.open(bytes, { channel: 'orders' })
     expect(opened[0]).toEqual({ event: 'start', context: { channel: 'orders', envelopeBytes: bytes.length } })
+  })
+
+  it('tells of each fetch of recipients\' keys, and why one failed', async () => {
+    const keys = listen('keys')
+    const { directory } = observe({ recipients: { billing: set(billing), shipping: 'https://keys.example/', audit: 'https://keys.example/audit' }, fetch: async (url) => new Response('token-123', { status: new Request(url).url.endsWith('audit') ? 404 : 503 }) })
+    await directory.resolve('billing')
+    for (const name of ['shipping', 'audit']) await rejectionOf(directory.resolve(name))
+    expect(keys.filter(({ event }) => event === 'asyncEnd').map(({ context: { error, ...facts } }) => [facts, (error as { code?: string } | undefined)?.code])).toEqual([
+      [{ operation: 'fetch', name: 'billing', outcome: 'done' }, undefined],
+      [{ operation: 'fetch', name: 'shipping', outcome: 'failed' }, 'ERR_SEALBUS_DIRECTORY_UNAVAILABLE'],
+      [{ operation: 'fetch', name: 'audit', outcome: 'failed' }, 'ERR_SEALBUS_UNKNOWN_RECIPIENT'],
+    ])
+    expect(keys.filter(({ event }) => event === 'start')).toHaveLength(3)
+    expect(inspect(keys, { depth: 9 })).not.toContain('token-123')
   })
 })

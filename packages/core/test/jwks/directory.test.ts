@@ -4,14 +4,14 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { gzipSync } from 'node:zlib'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createJwksDirectory, type JwksDirectory, type JwksDirectoryOptions } from '../../src/jwks/directory.ts'
 import { defineChannels } from '../../src/channels.ts'
 import { createSealer } from '../../src/seal.ts'
 import { MINUTE, observe, set, temporaryFolder, UNAVAILABLE, until } from '../support/directories.ts'
 import { type Answer, type Endpoint, json, startEndpoint, status, testClock } from '../support/endpoint.ts'
 import { testKey, type TestKey } from '../support/keys.ts'
-import { codeOf, rejectionOf } from '../support/thrown.ts'
+import { codeOf, rejectedBy, rejectionOf } from '../support/thrown.ts'
 
 let one: TestKey
 let two: TestKey
@@ -83,7 +83,7 @@ describe('directory: fetching', () => {
     expect((await directory.resolve('billing')).kid).toBe('one')
   })
 
-  it.each([400, 401, 429, 500, 503])('[7.4] status %i is an outage: the cached set stays', async (code) => {
+  it.each([400, 401, 404, 429, 500, 503])('[7.4] status %i is an outage: the cached set stays', async (code) => {
     const { endpoint, clock, directory } = await start(json(set(one)))
     const key = await directory.resolve('billing')
     endpoint.answer = status(code)
@@ -219,6 +219,30 @@ describe('directory: freshness', () => {
     expect(endpoint.requests).toHaveLength(2)
   })
 
+  it.each([[0, 216_000], [0.5, 240_000], [0.999_999, 264_000]])('the refresh comes a tenth earlier or later from process to process: by chance %d after %d ms', async (chance, due) => {
+    const random = vi.spyOn(Math, 'random').mockReturnValue(chance)
+    onTestFinished(() => random.mockRestore())
+    const { endpoint, clock, directory } = await start(json(set(one)))
+    await directory.resolve('billing')
+    clock.advance(due - 1)
+    directory.peek('billing')
+    clock.advance(1)
+    expect(endpoint.requests).toHaveLength(1)
+    directory.peek('billing')
+    await until(() => endpoint.requests.length === 2)
+  })
+
+  it('`freshMs` is for endpoints that say nothing, within `maxFreshMs`', async () => {
+    const { clock, directory } = await start(json(set(one)), { freshMs: 10 * MINUTE, maxFreshMs: 2 * MINUTE, maxStaleMs: 0 })
+    const key = await directory.resolve('billing')
+    clock.advance(2 * MINUTE - 1)
+    expect(directory.peek('billing')).toBe(key)
+    clock.advance(1)
+    await directory.resolve('billing')
+    clock.advance(2 * MINUTE)
+    expect(directory.peek('billing')).toBeUndefined()
+  })
+
   it('[7.18] wall clock a day back costs no fetch; a suspend of three days, seen by the wall clock only, costs one', async () => {
     const { endpoint, clock, directory } = await start(json(set(one)))
     await directory.resolve('billing')
@@ -264,6 +288,37 @@ describe('directory: freshness', () => {
       await directory.refresh('billing')
       expect(directory.peek('billing')?.kid).toBe('two')
     }
+  })
+
+  it('refresh(): an attempt of the last 5 s counts as this one, then two are granted, and then one per 30 s', async () => {
+    const { endpoint, clock, directory } = await start(json(set(one)))
+    await directory.resolve('billing')
+    clock.advance(4_999)
+    await directory.refresh('billing')
+    expect(endpoint.requests).toHaveLength(1)
+    for (let granted = 2; granted <= 3; granted++) {
+      clock.advance(5_000)
+      await directory.refresh('billing')
+      expect(endpoint.requests).toHaveLength(granted)
+    }
+    clock.advance(5_000)
+    expect(await rejectedBy(directory.refresh('billing'))).toMatchObject({ code: UNAVAILABLE, transient: true, retryAfterMs: 20_000 })
+    expect(endpoint.requests).toHaveLength(3)
+    expect(directory.peek('billing')?.kid).toBe('one')
+    clock.advance(20_000)
+    await directory.refresh('billing')
+    expect(endpoint.requests).toHaveLength(4)
+  })
+
+  it('refresh(): who joins a fetch that is under way is granted another one', async () => {
+    const { endpoint, clock, directory } = await start(json(set(one)))
+    await Promise.all([directory.resolve('billing'), ...Array.from({ length: 10 }, () => directory.refresh('billing'))])
+    expect(endpoint.requests).toHaveLength(1)
+    for (let granted = 2; granted <= 3; granted++) {
+      clock.advance(5_000)
+      await directory.refresh('billing')
+    }
+    expect(endpoint.requests).toHaveLength(3)
   })
 
   it('[7.15] at the edge of the stale time 10,000 callers cost one fetch', async () => {
@@ -394,6 +449,37 @@ describe('directory: bounds and life cycle', () => {
     directory.close()
   })
 
+  it('keepWarm() fetches when the keys are due, and after a failure when the back-off ends', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0.5)
+    onTestFinished(() => (vi.useRealTimers(), random.mockRestore()))
+    let fetched = 0
+    let answer = 200
+    const { directory, clock } = observe({ recipients: { billing: 'https://keys.example/', given: set(two) }, fetch: async () => (fetched++, new Response(JSON.stringify(set(one)), { status: answer })) })
+    const after = async (ms: number): Promise<number> => {
+      clock.advance(ms)
+      vi.advanceTimersByTime(ms)
+      for (let turn = 0; turn < 10; turn++) await nextTurn()
+      return fetched
+    }
+    directory.keepWarm(['billing'])
+    expect([await after(999), await after(1)]).toEqual([0, 1])
+    expect([await after(239_999), await after(1)]).toEqual([1, 2])
+    answer = 503
+    expect(await after(240_000)).toBe(3)
+    expect([await after(999), await after(1)]).toEqual([3, 4])
+    expect([await after(1_999), await after(1)]).toEqual([4, 5])
+    answer = 200
+    expect(await after(4_000)).toBe(6)
+    // Asked for again, it is not put off; and keys that are given are never due.
+    await directory.resolve('given')
+    directory.keepWarm(['given', 'billing'])
+    expect([await after(239_999), await after(1)]).toEqual([6, 7])
+    expect(vi.getTimerCount()).toBe(1)
+    directory.close()
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
   it('keepWarm() called again and again does not put the fetch off', async () => {
     const { endpoint, directory } = await start(json(set(one)))
     const again = setInterval(() => directory.keepWarm(['billing']), 50)
@@ -463,6 +549,40 @@ describe('directory: bounds and life cycle', () => {
     const { stdout } = await promisify(execFile)(process.execPath, ['--conditions=@sealbus/source', '--input-type=module', '-e', script], { timeout: 15_000, cwd: import.meta.dirname })
     expect(stdout).toBe('one,two\n')
     expect(await readFile(`${file}.snapshot`, 'utf8')).toContain('billing')
+  })
+
+  it('[7.19] closing ends waiting for a key that is under way, and what comes of it is not kept', async () => {
+    const { promise: release, resolve: go } = Promise.withResolvers<void>()
+    const { directory, told } = observe({ recipients: { billing: 'https://keys.example/' }, fetch: async () => (await release, new Response(JSON.stringify(set(one)))) })
+    const waiting = rejectionOf(directory.resolve('billing'))
+    await nextTurn()
+    directory.close()
+    expect(await waiting).toBe('ERR_SEALBUS_CLOSED')
+    go()
+    for (let turn = 0; turn < 10; turn++) await nextTurn()
+    expect(directory.health()).toEqual([{ name: 'billing', state: 'cold' }])
+    expect(told('changed')).toEqual([])
+  })
+
+  it('more recipients than `maxEntries`: the longest unused leaves, and is fetched anew', async () => {
+    const asked: string[] = []
+    const { directory } = observe({ recipients: (name) => (asked.push(name), set(one)), maxEntries: 2 })
+    for (const name of ['a', 'b', 'a', 'c', 'a']) await directory.resolve(name)
+    expect(asked).toEqual(['a', 'b', 'c'])
+    expect(directory.health().map(({ name }) => name).toSorted()).toEqual(['a', 'c'])
+    await directory.resolve('b')
+    expect(asked).toEqual(['a', 'b', 'c', 'b'])
+  })
+
+  it('a recipient that had no key and now has one, or the other way round, is in health() once', async () => {
+    let known = false
+    const { directory, clock } = observe({ recipients: () => (known ? set(one) : undefined) })
+    for (const state of ['failing', 'fresh', 'failing', 'fresh']) {
+      await directory.refresh('billing').catch(() => {})
+      expect(directory.health()).toMatchObject([{ name: 'billing', state }])
+      known = !known
+      clock.advance(MINUTE)
+    }
   })
 
   it.each(['audit', '__proto__', 'constructor', ''])('an unknown name, %j, is a typed error', async (name) => {

@@ -98,6 +98,50 @@ describe('events', () => {
     expect(directory.health()).toEqual([{ name: 'billing', state: 'fresh', ageMs: 0 }])
   })
 
+  it('[7.2] a set that is found too old is told as expired when its source fails, and again after another success', async () => {
+    const endpoint = await startEndpoint(json(set(one)))
+    const { directory, clock, told } = observe({ recipients: { billing: endpoint.url }, maxStaleMs: 10 * MINUTE })
+    for (let outage = 1; outage <= 2; outage++) {
+      endpoint.answer = json(set(one))
+      await directory.resolve('billing')
+      endpoint.answer = status(503)
+      clock.advance(3 * 24 * 60 * MINUTE)
+      expect(directory.peek('billing')).toBeUndefined()
+      expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
+      // Until now nobody knew that the source fails.
+      expect(told('expired')).toHaveLength(outage - 1)
+      for (let count = 0; count < 3; count++) expect(codeOf(() => directory.peek('billing'))).toBe(UNAVAILABLE)
+      expect(told('expired')).toHaveLength(outage)
+      clock.advance(2 * MINUTE)
+    }
+    expect(told('stale')).toEqual([])
+  })
+
+  it('a set that is due but still fresh is not told as stale', async () => {
+    const endpoint = await startEndpoint(json(set(one)))
+    const { directory, clock, told } = observe({ recipients: { billing: endpoint.url } })
+    await directory.resolve('billing')
+    endpoint.answer = status(503)
+    clock.advance(5 * MINUTE - 1)
+    directory.peek('billing')
+    await until(() => told('fetched').length === 2)
+    directory.peek('billing')
+    expect([told('stale'), directory.health()[0]?.state]).toEqual([[], 'fresh'])
+    clock.advance(1)
+    directory.peek('billing')
+    expect([told('stale').length, directory.health()[0]?.state]).toEqual([1, 'stale'])
+  })
+
+  it('an old set whose source nobody has asked since is cold, and no failure', async () => {
+    const { directory, clock, told } = observe({ recipients: { billing: 'https://keys.example/' }, fetch: async () => new Response(JSON.stringify(set(one))) })
+    await directory.resolve('billing')
+    clock.advance(60 * MINUTE - 1)
+    expect(directory.health()).toEqual([{ name: 'billing', state: 'stale', ageMs: 60 * MINUTE - 1 }])
+    clock.advance(1)
+    expect(directory.health()).toEqual([{ name: 'billing', state: 'cold', ageMs: 60 * MINUTE }])
+    expect(told('expired')).toEqual([])
+  })
+
   it('[7.9] a fresh set without a usable key is failing, with the reason in the error', async () => {
     const endpoint = await startEndpoint(json({ keys: [{ ...one.publicJwk, use: 'sig' }] }))
     const { directory } = observe({ recipients: { billing: endpoint.url } })

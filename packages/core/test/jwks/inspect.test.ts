@@ -1,5 +1,6 @@
+import { CompactSign, exportJWK, generateKeyPair } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { inspectKeySet } from '../../src/jwks/inspect.ts'
+import { inspectKeySet, type InspectOptions } from '../../src/jwks/inspect.ts'
 import { json, startEndpoint, status } from '../support/endpoint.ts'
 import { testKey, type TestKey } from '../support/keys.ts'
 import { rejectionOf } from '../support/thrown.ts'
@@ -39,5 +40,44 @@ describe('an inspection', () => {
 
   it('refuses the URLs that a directory refuses', async () => {
     expect(await rejectionOf(inspectKeySet('http://127.0.0.1:1/'))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  })
+
+  it('goes by pins, signers and the rule for kids, as a directory does', async () => {
+    const endpoint = await startEndpoint(json({ keys: [one.publicJwk, two.publicJwk] }))
+    const inspect = (options: InspectOptions) => inspectKeySet(endpoint.url, { allowInsecureLoopback: true, ...options })
+    expect(await inspect({ pins: [two.identity.thumbprint] })).toMatchObject({ chosen: { kid: 'two' }, keys: [{ kid: 'two' }], rejected: [{ kid: 'one', reason: 'it is not pinned' }] })
+    expect(await inspect({ name: 'billing', pins: [two.identity.thumbprint] })).toMatchObject({ keys: [{ kid: 'two' }] })
+    const { keys, rejected, chosen } = await inspect({ requireThumbprintKids: true })
+    expect([keys.length, rejected.length, chosen]).toEqual([0, 2, undefined])
+    expect(await inspect({ signedBy: [{ kty: 'OKP', crv: 'Ed25519', x: 'A'.repeat(43) }] })).toMatchObject({ keys: [], freshMs: undefined, problem: 'it is no key set: it is not signed by one of `signedBy`' })
+  })
+
+  it('takes what a signed set says of its recipient for the name that it is given', async () => {
+    const { publicKey, privateKey } = await generateKeyPair('Ed25519')
+    const jws = await new CompactSign(Buffer.from(JSON.stringify({ keys: [one.publicJwk], sub: 'billing' }))).setProtectedHeader({ alg: 'Ed25519' }).sign(privateKey)
+    const [signer, endpoint] = [await exportJWK(publicKey), await startEndpoint((_request, response) => void response.end(jws))]
+    const inspect = (name: string) => inspectKeySet(endpoint.url, { name, allowInsecureLoopback: true, signedBy: [signer] })
+    expect((await inspect('billing')).chosen?.kid).toBe('one')
+    expect((await inspect('shipping')).problem).toBe('it is no key set: it is signed for another recipient')
+  })
+
+  it('asks an address only where it is listed', async () => {
+    const fetched: string[] = []
+    const fetch: typeof globalThis.fetch = async (url) => (fetched.push(new Request(url).url), new Response('{"keys":[]}'))
+    expect(await rejectionOf(inspectKeySet('https://10.0.0.1/', { fetch }))).toBe('ERR_SEALBUS_INVALID_OPTION')
+    expect(await inspectKeySet('https://10.0.0.1/', { fetch, hosts: ['10.0.0.1'] })).toMatchObject({ kind: 'set', keys: [], chosen: undefined })
+    expect(fetched).toEqual(['https://10.0.0.1/'])
+  })
+
+  it('ends by its time-out, and by its signal', async () => {
+    const endpoint = await startEndpoint(() => {})
+    expect(await inspectKeySet(endpoint.url, { allowInsecureLoopback: true, timeoutMs: 100 })).toMatchObject({ kind: 'unavailable', problem: 'it timed out after 100 ms' })
+    const controller = new AbortController()
+    const inspecting = inspectKeySet(endpoint.url, { allowInsecureLoopback: true, timeoutMs: 60_000, signal: controller.signal })
+    await expect.poll(() => endpoint.requests.length).toBe(2)
+    controller.abort()
+    expect((await inspecting).kind).toBe('unavailable')
+    expect((await inspectKeySet(endpoint.url, { allowInsecureLoopback: true, timeoutMs: 60_000, signal: controller.signal })).kind).toBe('unavailable')
+    expect(endpoint.requests).toHaveLength(2)
   })
 })

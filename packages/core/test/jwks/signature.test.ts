@@ -2,7 +2,7 @@ import { CompactSign, exportJWK, generateKeyPair, type JWK } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { signatureKey } from '../../src/jwks/signature.ts'
 import { MINUTE, observe, set, UNAVAILABLE, until } from '../support/directories.ts'
-import { type Answer, json, startEndpoint } from '../support/endpoint.ts'
+import { type Answer, json, startEndpoint, status } from '../support/endpoint.ts'
 import { testKey, type TestKey } from '../support/keys.ts'
 import { codeOf, rejectionOf } from '../support/thrown.ts'
 
@@ -111,6 +111,58 @@ describe('a signed set', () => {
     clock.advance(MINUTE)
     await directory.refresh('billing')
     expect(directory.health()).toMatchObject([{ state: 'fresh' }])
+  })
+
+  it.each<[string, number]>([['unchanged', 304], ['gone', 410]])('an older one than the last is refused also after an answer that it is %s', async (_title, code) => {
+    const [old, last] = [await ours.sign({ ...set(one), iat: SECONDS - 60 }), await ours.sign({ ...set(two), iat: SECONDS })]
+    const endpoint = await startEndpoint((_request, response) => void response.writeHead(200, { etag: '"v1"' }).end(last))
+    const { directory, clock } = observe({ recipients: { billing: { url: endpoint.url, signedBy: [ours.publicJwk] } } })
+    await directory.resolve('billing')
+    endpoint.answer = status(code)
+    clock.advance(MINUTE)
+    await directory.refresh('billing')
+    endpoint.answer = answer(old)
+    clock.advance(MINUTE)
+    await expect(directory.refresh('billing')).rejects.toThrow('a signed set that is older than the last')
+  })
+
+  it('what an unsigned set says of its time and recipient counts for nothing', async () => {
+    const endpoint = await startEndpoint(json({ ...set(one), iat: SECONDS - 60, exp: 1, sub: 'shipping' }))
+    const { directory, clock } = observe({ recipients: { billing: endpoint.url } })
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    endpoint.answer = json({ ...set(two), iat: 'then' })
+    clock.advance(MINUTE)
+    await directory.refresh('billing')
+    expect(directory.peek('billing')?.kid).toBe('two')
+    expect(directory.peek('billing')).not.toHaveProperty('notAfter')
+  })
+
+  it('a key that ends before its set ends then', async () => {
+    const endpoint = await startEndpoint(answer(await ours.sign({ keys: [{ ...one.publicJwk, exp: SECONDS + 30 }, { ...two.publicJwk, iat: 1, exp: SECONDS + 90 }], exp: SECONDS + 60 })))
+    const { directory, clock } = observe({ recipients: { billing: { url: endpoint.url, signedBy: [ours.publicJwk] } } })
+    await directory.resolve('billing')
+    const kids: unknown[] = []
+    for (let at = 0; at < 60; at += 10) {
+      kids.push(directory.peek('billing')?.kid)
+      clock.advance(10_000)
+    }
+    expect(kids).toEqual(['two', 'two', 'two', 'two', 'two', 'two'])
+    expect(codeOf(() => directory.peek('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+    endpoint.answer = answer(await ours.sign({ keys: [{ ...one.publicJwk, exp: SECONDS + 90 }, two.publicJwk], exp: SECONDS + 120 }))
+    await directory.refresh('billing')
+    expect(directory.peek('billing')).toMatchObject({ kid: 'one', notAfter: (SECONDS + 90) * 1_000 })
+  })
+
+  it.each<[string, object]>([['an iat before 1970', { iat: -1 }], ['an exp that is no number', { exp: '9999999999' }], ['an exp before 1970', { exp: -1 }]])('with %s is refused', async (_title, claims) => {
+    const endpoint = await startEndpoint(answer(await ours.sign({ ...set(one), ...claims })))
+    const { directory } = observe({ recipients: { billing: { url: endpoint.url, signedBy: [ours.publicJwk] } } })
+    await expect(directory.resolve('billing')).rejects.toThrow('its iat or exp is not a time in seconds')
+  })
+
+  it('with an iat and an exp of 0 has expired', async () => {
+    const endpoint = await startEndpoint(answer(await ours.sign({ ...set(one), iat: 0, exp: 0 })))
+    const { directory } = observe({ recipients: { billing: { url: endpoint.url, signedBy: [ours.publicJwk] } } })
+    await expect(directory.resolve('billing')).rejects.toThrow('its signature has expired')
   })
 
   it('its keys last no longer than itself', async () => {

@@ -70,6 +70,48 @@ describe('a function from name to source', () => {
     expect(fetched).toEqual(['https://billing.svc.internal/jwks.json', 'https://10.0.0.1/jwks.json'])
   })
 
+  it('one that fails later: the last good set is served as long as that of an endpoint that fails', async () => {
+    let fails = false
+    const { directory, clock, told } = observe({
+      recipients: () => {
+        if (fails) throw new Error('down')
+        return { url: 'https://keys.example/', maxStaleMs: 10 * MINUTE }
+      },
+      hosts: ['keys.example'],
+      fetch: async () => new Response(JSON.stringify(set(one))),
+    })
+    const key = await directory.resolve('billing')
+    fails = true
+    clock.advance(MINUTE)
+    expect(await rejectionOf(directory.refresh('billing'))).toBe(UNAVAILABLE)
+    clock.advance(9 * MINUTE - 1)
+    expect(directory.peek('billing')).toBe(key)
+    await nextTurn()
+    clock.advance(1)
+    expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
+    expect(told('changed')).toHaveLength(1)
+  })
+
+  it('is told by its signal when nobody waits for it any more', async () => {
+    const signals: AbortSignal[] = []
+    const { directory } = observe({ recipients: (_name, { signal }) => (signals.push(signal), new Promise(() => {})), timeoutMs: 100 })
+    expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
+    const waiting = rejectionOf(directory.resolve('shipping'))
+    await nextTurn()
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, false])
+    directory.close()
+    expect(await waiting).toBe('ERR_SEALBUS_CLOSED')
+    expect(signals.map(({ aborted }) => aborted)).toEqual([true, true])
+  })
+
+  it('the longest time to a revocation counts the sources that it has named', async () => {
+    const { directory } = observe({ recipients: (name) => ({ url: `https://${name}.example/`, maxStaleMs: name === 'billing' ? 180 * MINUTE : 120 * MINUTE }), hosts: ['*.example'], fetch: async () => new Response('{"keys":[]}') })
+    expect(directory.revocationMs()).toBe(60 * MINUTE)
+    for (const name of ['billing', 'shipping']) await rejectionOf(directory.resolve(name))
+    expect(directory.revocationMs()).toBe(180 * MINUTE)
+    expect(observe({ registry: { url: 'https://keys.example/', maxStaleMs: 180 * MINUTE } }).directory.revocationMs()).toBe(180 * MINUTE)
+  })
+
   it('a recipient that it no longer knows is revoked', async () => {
     let known = true
     const { directory, clock, told } = observe({ recipients: () => (known ? set(one) : undefined) })
@@ -123,6 +165,28 @@ describe('a registry', () => {
     const endpoint = await startEndpoint(json(body))
     const { directory } = observe({ registry: { url: endpoint.url } })
     expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
+  })
+
+  it('[7.6] may have a megabyte, and no more', async () => {
+    const text = JSON.stringify(registry({ billing: set(one) }))
+    const endpoint = await startEndpoint((_request, response) => void response.end(text.padEnd(1_048_576)))
+    const { directory, clock } = observe({ registry: endpoint.url })
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    endpoint.answer = (_request, response) => void response.end(text.padEnd(1_048_577))
+    clock.advance(MINUTE)
+    await expect(directory.refresh('billing')).rejects.toThrow('a body of more than 1048576 bytes')
+  })
+
+  it('a 410 revokes all its recipients', async () => {
+    const endpoint = await startEndpoint(json(registry({ billing: set(one) })))
+    const { directory, clock, told } = observe({ registry: endpoint.url })
+    await directory.resolve('billing')
+    endpoint.answer = status(410)
+    clock.advance(MINUTE)
+    await directory.refresh('billing')
+    expect(codeOf(() => directory.peek('billing'))).toBe(UNKNOWN)
+    expect(await rejectionOf(directory.resolve('registry'))).toBe(UNKNOWN)
+    expect(told('changed').at(-1)).toMatchObject({ name: 'billing', added: [], removed: [one.identity.thumbprint] })
   })
 
   it('a 404 is an outage of the registry, and no unknown recipient', async () => {
@@ -258,13 +322,29 @@ describe('keys that are given', () => {
   })
 })
 
+describe('errors', () => {
+  it.each<[string, Partial<JwksDirectoryOptions>, string]>([
+    ['an endpoint', { recipients: { billing: 'https://keys.example:8443/path-secret?token=secret' } }, 'the key endpoint of "billing" (https://keys.example:8443) answered 503'],
+    ['a registry', { registry: 'https://keys.example/path-secret?token=secret' }, 'the key registry endpoint (https://keys.example) answered 503'],
+    ['a file', { recipients: { billing: { file: '/nowhere/jwks.json' } } }, 'the key file of "billing" (/nowhere/jwks.json) cannot be read (ENOENT)'],
+    ['given keys', { recipients: { billing: { keys: [] } } }, 'the key list of "billing" has no key that can be sealed for now: its set is empty, which revokes'],
+  ])('name %s, but no path and no query of a URL', async (_title, source, message) => {
+    const { directory } = observe({ ...source, fetch: async () => new Response(null, { status: 503 }) })
+    expect(await rejectedBy(directory.resolve('billing'))).toMatchObject({ message })
+  })
+})
+
 describe('options', () => {
   const url = 'https://keys.example/'
   it.each<[string, unknown]>([
     ['neither recipients nor a registry', {}],
+    ['recipients that are null', { recipients: null }],
+    ['a registry that is null', { registry: null }],
     ['both', { recipients: {}, registry: url }],
     ['recipients that are a list', { recipients: 7 }],
     ['a misspelt name', { recipients: {}, maxStale: 1 }],
+    ['a URL that is no text', { recipients: { billing: { url: 7 } } }],
+    ['a file and keys', { recipients: { billing: { file: 'jwks.json', keys: [] } } }],
     ['two places', { recipients: { billing: { url, file: 'jwks.json' } } }],
     ['no place', { recipients: { billing: {} } }],
     ['a source that is null', { recipients: { billing: null } }],
@@ -274,6 +354,17 @@ describe('options', () => {
     ['given keys that are to be signed', { recipients: { billing: { keys: [], signedBy: [{}] } } }],
     ['no signature keys', { recipients: { billing: { url, signedBy: [] } } }],
     ['a signature key of another kind', { recipients: { billing: { url, signedBy: [{ kty: 'RSA', n: 'AA', e: 'AQAB' }] } } }],
+    ['signature keys that are no list', { recipients: { billing: { url, signedBy: { kty: 'OKP' } } } }],
+    ['a signature key beside a good one', { recipients: { billing: { url, signedBy: [{ kty: 'OKP', crv: 'Ed25519', x: 'A'.repeat(43) }, {}] } } }],
+    ['pins that are no list', { recipients: { billing: { url, pins: 'A'.repeat(43) } } }],
+    ['a pin beside a good one', { recipients: { billing: { url, pins: ['A'.repeat(43), 'A'.repeat(42)] } } }],
+    ['a pin that is too long', { recipients: { billing: { url, pins: ['A'.repeat(44)] } } }],
+    ['a pin that is no text', { recipients: { billing: { url, pins: [['A'.repeat(43)]] } } }],
+    ['a registry that is stale for too long', { registry: { url, maxStaleMs: 86_400_001 } }],
+    ['pins of a registry that are no object', { registry: { url, pins: 'billing' } }],
+    ['a misspelt member of a registry', { registry: { url, pin: {} } }],
+    ['hosts with something else', { recipients: {}, hosts: ['keys.example', 7] }],
+    ['a snapshot path that is no text', { recipients: {}, snapshot: 7 }],
     ['an option that is no boolean', { recipients: { billing: { url, requireThumbprintKids: 1 } } }],
     ['a registry of given keys', { registry: { keys: [] } }],
     ['pins of a registry that are a list', { registry: { url, pins: { billing: 'A'.repeat(43) } } }],
