@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { SealbusError, type SealbusErrorCode } from '../src/errors.ts'
 import { firstOf } from '../src/first-of.ts'
@@ -6,7 +7,7 @@ import { createStaticDirectory } from '../src/static-directory.ts'
 import { MINUTE, observe, set, UNAVAILABLE, until } from './support/directories.ts'
 import { json, startEndpoint, status } from './support/endpoint.ts'
 import { testKey, type TestKey } from './support/keys.ts'
-import { codeOf, rejectedBy, rejectionOf } from './support/thrown.ts'
+import { codeOf, rejectedBy, rejectionOf, thrownBy } from './support/thrown.ts'
 
 let one: TestKey
 let two: TestKey
@@ -84,6 +85,73 @@ describe('firstOf', () => {
     expect(codeOf(() => directory.peek('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
   })
 
+  /** A member whose answers a test decides: a key, undefined for one that must be waited for, or an outage. */
+  function member(): RecipientDirectory & { now: Record<string, TestKey | 'wait' | 'out'>; asked: string[] } {
+    const its = {
+      now: {} as Record<string, TestKey | 'wait' | 'out'>,
+      asked: [] as string[],
+      peek(name: string) {
+        const answer = its.now[name]
+        if (answer === 'out') throw new SealbusError(UNAVAILABLE, name)
+        return answer === 'wait' ? undefined : answer?.recipientKey
+      },
+      async resolve(name: string) {
+        its.asked.push(name)
+        await nextTurn()
+        const answer = its.now[name]
+        return answer === undefined || answer === 'wait' || answer === 'out' ? Promise.reject(new SealbusError(UNAVAILABLE, name)) : answer.recipientKey
+      },
+    }
+    return its
+  }
+  const second = (): RecipientDirectory => createStaticDirectory({ billing: two.publicJwk, shipping: two.publicJwk })
+
+  it('a member that was out of order is not waited for, by that name, and asked once at a time until it has a key', async () => {
+    const first = member()
+    const directory = firstOf(first, second())
+    first.now = { billing: 'out', shipping: 'wait' }
+    expect(directory.peek('billing')?.kid).toBe('two')
+    expect(directory.peek('shipping'), 'that name is not out').toBeUndefined()
+    first.now['billing'] = 'wait'
+    for (let count = 0; count < 10; count++) expect(directory.peek('billing')?.kid).toBe('two')
+    expect(first.asked).toEqual(['billing'])
+    await until(() => (directory.peek('billing'), first.asked.length === 2))
+    first.now['billing'] = one
+    await nextTurn()
+    await nextTurn()
+    first.now['billing'] = 'wait'
+    expect(directory.peek('billing'), 'it was in order').toBeUndefined()
+  })
+
+  it('a member that answers who waits is in order again', async () => {
+    const first = member()
+    const directory = firstOf(first, second())
+    first.now = { billing: 'out' }
+    expect((await directory.resolve('billing')).kid).toBe('two')
+    first.now = { billing: 'wait' }
+    expect(directory.peek('billing')?.kid).toBe('two')
+    first.now = { billing: one }
+    expect((await directory.resolve('billing')).kid).toBe('one')
+    first.now = { billing: 'wait' }
+    expect(directory.peek('billing')).toBeUndefined()
+  })
+
+  it('where all are out of order the error is the first one\'s; where one is to be waited for, it is waited for', async () => {
+    const [first, last] = [member(), member()]
+    const directory = firstOf(first, last)
+    first.now = last.now = { billing: 'out' }
+    const [a, b] = [new SealbusError(UNAVAILABLE, 'first'), new SealbusError(UNAVAILABLE, 'last')]
+    for (const [each, error] of [[first, a], [last, b]] as const) Object.assign(each, { peek: () => { throw error }, resolve: () => Promise.reject(error) })
+    expect(thrownBy(() => directory.peek('billing'))).toBe(a)
+    expect(await rejectedBy(directory.resolve('billing'))).toBe(a)
+    const alone = member()
+    const only = firstOf(alone)
+    alone.now = { billing: 'out' }
+    expect(codeOf(() => only.peek('billing'))).toBe(UNAVAILABLE)
+    alone.now = { billing: 'wait' }
+    expect(only.peek('billing')).toBeUndefined()
+  })
+
   it('who leaves waiting is not sent to the next', async () => {
     const endpoint = await startEndpoint(() => {})
     const { directory: first } = observe({ recipients: { billing: endpoint.url } })
@@ -99,6 +167,7 @@ describe('firstOf', () => {
     const warm: string[][] = []
     const jwks: RecipientDirectory = { ...refusing(UNAVAILABLE), keepWarm: (names) => void warm.push([...names]), revocationMs: () => 5 }
     const directory = firstOf(jwks, { ...jwks, revocationMs: () => 7 })
+    expect(() => firstOf(createStaticDirectory({})).keepWarm?.(['billing']), 'that has nothing to keep warm').not.toThrow()
     directory.keepWarm?.(['billing'])
     expect(warm).toEqual([['billing'], ['billing']])
     expect(directory.revocationMs?.()).toBe(7)

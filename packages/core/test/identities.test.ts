@@ -81,6 +81,59 @@ describe('identities', () => {
     expect(before).toMatchObject({ state: 'active' })
   })
 
+  it('refresh(): another key under the same kid is another identity, and so is one in place of a tombstone, and the other way round', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'sealbus-'))
+    onTestFinished(() => rm(directory, { recursive: true }))
+    const file = join(directory, 'private.jwks.json')
+    const tombstone = { kid: 'P-256', state: 'destroyed', destroyed_at: '2026-01-02T03:04:05Z' }
+    await writeFile(file, JSON.stringify({ keys: [privateJwk(0)] }), { mode: 0o600 })
+    const store = await loadIdentities(file, { reloadMs: false, onFailure: () => {} })
+    for (const [entry, expected] of [[privateJwk(3, { kid: 'P-256' }), { alg: 'ECDH-ES+A256KW', publicJwk: { crv: 'X25519' } }], [tombstone, { destroyed: {} }], [privateJwk(0), { publicJwk: { crv: 'P-256' } }]] as const) {
+      await writeFile(file, JSON.stringify({ keys: [entry] }))
+      await store.refresh()
+      expect(store.find('P-256')).toMatchObject(expected)
+      expect(store.list()).toHaveLength('destroyed' in expected ? 0 : 1)
+      for (const identity of store.list()) expect(store.find(identity.thumbprint)).toBe(identity)
+    }
+  })
+
+  it('a kid may be the thumbprint, of a key or of a tombstone', async () => {
+    const print = keys[3]?.identity.thumbprint ?? ''
+    const store = await loadIdentities({ keys: [privateJwk(3, { kid: print })] })
+    expect(store.find(print)).toBe(store.list()[0])
+    const { kid: _kid, ...bare } = privateJwk(3)
+    expect((await loadIdentities({ keys: [bare as JWK] })).list()).toMatchObject([{ kid: print, thumbprint: print, publicJwk: { kid: print } }])
+    const gone = await loadIdentities({ keys: [{ kid: print, thumbprint: print, state: 'destroyed', destroyed_at: '2026-01-02T03:04:05Z' } as unknown as JWK] })
+    expect(gone.find(print)).toMatchObject({ kid: print, thumbprint: print })
+  })
+
+  it('a set has up to a megabyte', async () => {
+    const text = JSON.stringify({ keys: [privateJwk(3)] })
+    for (const [size, fine] of [[1_048_576, true], [1_048_577, false]] as const) {
+      process.env['SEALBUS_TEST_SIZE'] = text.padEnd(size)
+      onTestFinished(() => void delete process.env['SEALBUS_TEST_SIZE'])
+      const loading = loadIdentities({ env: 'SEALBUS_TEST_SIZE' })
+      if (fine) expect((await loading).list()).toHaveLength(1)
+      else expect(await rejectionOf(loading)).toBe(INVALID)
+    }
+  })
+
+  it.each<[string, boolean]>([
+    ...['/a.json', 'b.JWKS', 'c d.jwk'].map((path): [string, boolean] => [path, true]),
+    ...['a.txt', 'a.json.bak', 'a{.json', 'a}.json', 'a".json', 'a\n.json', 'a\r.json'].map((path): [string, boolean] => [path, false]),
+  ])('a path %j is in an error: %j', async (path, shown) => {
+    const { message } = (await rejectedBy(loadIdentities(join('/nowhere', path)))) as Error
+    expect(message.includes(path)).toBe(shown)
+  })
+
+  it.each<[string, boolean]>([
+    ...['SEALBUS_TEST_NOT_SET', 'X', 'X_1'].map((name): [string, boolean] => [name, true]),
+    ...['sealbus_keys', '1X', '_X', 'X-Y', 'X Y', 'aX', 'Xa'].map((name): [string, boolean] => [name, false]),
+  ])('a variable %j is in an error: %j', async (env, shown) => {
+    const { message } = (await rejectedBy(loadIdentities({ env }))) as Error
+    expect(message.includes(`variable ${env} `)).toBe(shown)
+  })
+
   it('a destroyed key is a tombstone', async () => {
     const store = await loadIdentities({ keys: [{ kid: 'old', state: 'destroyed', destroyed_at: '2026-01-02T03:04:05Z', reason: 'retention' } as unknown as JWK] })
     expect(store.find('old')).toEqual({ kid: 'old', destroyed: { at: new Date('2026-01-02T03:04:05Z'), reason: 'retention' } })
@@ -106,6 +159,9 @@ describe('identities', () => {
     ['a kid that is long', `key "${'k'.repeat(80)}" has an unknown state`, () => [privateJwk(0, { kid: 'k'.repeat(500), state: 'lost' })]],
     ['a tombstone without a time', 'key "x" is destroyed, and needs a kid and a `destroyed_at` time', () => [{ kid: 'x', state: 'destroyed' }]],
     ['a tombstone with a time that is none', 'key "x" is destroyed, and needs a kid and a `destroyed_at` time', () => [{ kid: 'x', state: 'destroyed', destroyed_at: 'yesterday' }]],
+    ['a tombstone with a time that is no text', 'key "x" is destroyed, and needs a kid and a `destroyed_at` time', () => [{ kid: 'x', state: 'destroyed', destroyed_at: 0 }]],
+    ['a tombstone with a longer thumbprint', 'key "x" has a `thumbprint` that is none', () => [{ kid: 'x', state: 'destroyed', destroyed_at: '2026-01-02T03:04:05Z', thumbprint: 'B'.repeat(44) }]],
+    ['a tombstone with a thumbprint that is no text', 'key "x" has a `thumbprint` that is none', () => [{ kid: 'x', state: 'destroyed', destroyed_at: '2026-01-02T03:04:05Z', thumbprint: [`${'B'.repeat(43)}`] }]],
     ['a tombstone without a kid', 'key 0 is destroyed, and needs a kid and a `destroyed_at` time', () => [{ state: 'destroyed', destroyed_at: '2026-01-02T03:04:05Z' }]],
   ])('%s is refused: %s; and nothing of it is quoted', async (_title, words, entries) => {
     const error: unknown = await loadIdentities({ keys: entries() as JWK[] }).catch((reason: unknown) => reason)

@@ -1,12 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { defineChannels } from '../src/channels.ts'
 import { SealbusError } from '../src/errors.ts'
 import { loadIdentities } from '../src/identities.ts'
 import { checkListParked, type ListedCopy } from '../src/list-parked.ts'
 import { createOpener, type Opener } from '../src/open.ts'
 import { copyDigest, type ParkedCopy } from '../src/parked.ts'
-import { createRedriveRun, type RedriveOptions, type RedriveRun, type RedriveRunOptions } from '../src/redrive.ts'
+import { createRedriveRun, type KeptCopy, type RedriveOptions, type RedriveRun, type RedriveRunOptions } from '../src/redrive.ts'
 import { createSealer, type Sealer } from '../src/seal.ts'
 import { createStaticDirectory } from '../src/static-directory.ts'
 import { codeOf } from './support/thrown.ts'
@@ -171,7 +171,85 @@ describe('a redrive run', () => {
     expect(long.result().groups[0]?.kids[0]).toHaveLength(128)
   })
 
+  it('opens with all that it has of a copy, and with its signal', async () => {
+    const opened = vi.spyOn(opener, 'open')
+    const plain = vi.spyOn(opener, 'isPlain')
+    onTestFinished(() => (opened.mockRestore(), plain.mockRestore()))
+    const { signal } = new AbortController()
+    const run = begin({ opener, channel: 'orders', signal })
+    const bare = sealed()
+    await run.judge({ ...bare, headers: { trace: '1' } })
+    await run.judge({ ...bare, id: 'other', key: null, contentType: 'application/json' })
+    expect(plain.mock.calls).toEqual([[bare.bytes, { channel: 'orders' }], [bare.bytes, { channel: 'orders', contentType: 'application/json' }]])
+    expect(opened.mock.calls).toEqual([[bare.bytes, { channel: 'orders', headers: { trace: '1' }, signal }], [bare.bytes, { channel: 'orders', headers: {}, key: null, signal }]])
+    await begin({ opener, channel: 'orders' }).judge(bare)
+    expect(opened.mock.lastCall?.[1]).not.toHaveProperty('signal')
+  })
+
+  it('what opening fails with that is no error of ours is told, and has no code', async () => {
+    const error = new TypeError('broken')
+    const broken: Opener = { ...opener, open: async () => Promise.reject(error) }
+    const onKept = vi.fn<(each: { error: unknown }) => void>()
+    const run = begin({ opener: broken, channel: 'orders', onKept })
+    await run.judge(sealed())
+    expect(onKept.mock.lastCall?.[0].error).toBe(error)
+    expect(run.result()).toMatchObject({ seen: 1, kept: 1, groups: [{ outcome: 'kept', reason: undefined, kids: ['billing-1'] }] })
+  })
+
+  it('tells of what its handler failed with, and of what would return to its origin', async () => {
+    const told: KeptCopy[] = []
+    const run = begin({ dryRun: false, onKept: (each) => void told.push(each) }, { wouldReturn: ({ id }) => id === 'back' })
+    const verdict = await run.judge(sealed('x', { id: 'i' }))
+    const error = new Error('the handler failed')
+    if (verdict.action === 'deliver') run.failed(verdict, error)
+    await run.judge(sealed('x', { id: 'back' }))
+    expect(told).toEqual([
+      { id: 'i', code: 'ERR_SEALBUS_KEY_MISSING', by: 'billing', origin: 'orders/0/1', time: undefined, error },
+      { id: 'back', code: 'ERR_SEALBUS_KEY_MISSING', by: 'billing', origin: 'orders/0/1', time: undefined, error: expect.objectContaining({ code: 'ERR_SEALBUS_INVALID_OPTION' }) as unknown },
+    ])
+  })
+
+  it('in a dry run the limit counts what would be delivered, and nobody need listen', async () => {
+    const run = begin({ limit: 1 })
+    expect(await actionOf(run, copy(Buffer.from('x'), { by: 'another' }))).toBe('leave')
+    expect(run.over).toBeUndefined()
+    await run.judge(sealed())
+    run.progress(2)
+    expect([run.over, run.result().ended]).toEqual(['limit', 'limit'])
+  })
+
+  it('copies that nothing tells apart are delivered, also where one failed', async () => {
+    const run = begin({ dryRun: false }, { identify: () => undefined })
+    const verdict = await run.judge(sealed())
+    if (verdict.action === 'deliver') run.failed(verdict, new Error('x'))
+    expect(run.result()).toMatchObject({ kept: 1, duplicates: 0, earlier: 0 })
+  })
+
+  it('is told which copies are one message, by their public parts where they have some', async () => {
+    const identify = vi.fn<NonNullable<RedriveRunOptions['identify']>>(() => 'same')
+    const run = begin({ dryRun: false }, { identify })
+    expect([await actionOf(run, sealed()), await actionOf(run, copy(Buffer.from('plain')))]).toEqual(['deliver', 'drop'])
+    expect(identify.mock.calls.map(([, parts]) => parts?.channel)).toEqual(['orders', undefined])
+  })
+
+  it('a result stays what it is', async () => {
+    const run = begin()
+    await run.judge(sealed())
+    const { groups } = run.result()
+    await run.judge(sealed())
+    expect([groups[0]?.messages, run.result().groups[0]?.messages]).toEqual([1, 2])
+  })
+
+  it('without codes or origins to choose from nothing is chosen', async () => {
+    for (const options of [{ codes: [] }, { origins: [] }]) expect(await actionOf(begin({ dryRun: false, ...options }), sealed())).toBe('leave')
+  })
+
   it.each<[string, object]>([
+    ['a parking place that is no name', { from: 7 }],
+    ['an empty name of who parked', { by: '' }],
+    ['a code beside a good one', { codes: ['ERR_SEALBUS_MALFORMED', 'ERR_SEALBUS_X'] }],
+    ['an origin beside a good one', { origins: ['orders', 7] }],
+    ['origins that are no list', { origins: 'orders' }],
     ['no parking place', { from: '' }],
     ['nobody who parked', { by: undefined }],
     ['an empty destination', { to: '' }],

@@ -33,6 +33,14 @@ describe('[7.7] the address actually connected to', () => {
     expect(await addressesFor(['127.0.0.1', '169.254.169.254'], true)).toEqual([{ address: '127.0.0.1', family: 4 }])
   })
 
+  it('is asked for with what the connection wants, all of it, and given with its family where one is wanted', async () => {
+    const asked: unknown[] = []
+    const lookup = ((_hostname: string, options: object, callback: Callback) => (asked.push(options), callback(null, [{ address: '169.254.0.1', family: 4 }, { address: 'fd00::1', family: 6 }]))) as unknown as typeof systemLookup
+    const given = await new Promise((resolve) => guardedLookup(lookup, false)('keys.example', { family: 6, all: false }, (...answer) => resolve(answer)))
+    expect(given).toEqual([null, 'fd00::1', 6])
+    expect(asked).toEqual([{ family: 6, all: true }])
+  })
+
   it("a resolver's own error stays what it is", async () => {
     const lookup = ((_hostname: string, _options: object, callback: Callback) => callback(Object.assign(new Error('no such host'), { code: 'ENOTFOUND' }), [])) as unknown as typeof systemLookup
     await expect(new Promise((_resolve, reject) => guardedLookup(lookup, false)('keys.example', { all: true }, reject))).rejects.toMatchObject({ code: 'ENOTFOUND' })
@@ -80,5 +88,16 @@ describe('[7.7] the address actually connected to', () => {
     const guarded = createGuardedFetch({ allowLoopback: false })
     guarded.close()
     guarded.close()
+  })
+
+  it('closing ends its connections', async () => {
+    const endpoint = await startEndpoint(json({ keys: [] }))
+    const guarded = createGuardedFetch({ allowLoopback: true })
+    expect((await fetchKeySet(endpoint.url, { fetch: guarded.fetch, timeoutMs: 1_000 })).kind).toBe('set')
+    const socket = endpoint.requests[0]?.socket
+    expect(socket?.destroyed).toBe(false)
+    guarded.close()
+    // Well before it would be closed for want of requests.
+    await expect.poll(() => socket?.destroyed, { timeout: 2_000 }).toBe(true)
   })
 })
