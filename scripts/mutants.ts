@@ -6,13 +6,9 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Defect } from './defects/defect.ts'
-import { kafkaDefects } from './defects/kafka.ts'
-import { rabbitmqDefects } from './defects/rabbitmq.ts'
+import { SEEDED } from './defects/seeded.ts'
 import { seedAll } from './defects/seeding.ts'
 import { ROOT } from './tarballs.ts'
-
-const SEEDED: Readonly<Record<string, readonly Defect[]>> = { kafka: kafkaDefects, rabbitmq: rabbitmqDefects }
 
 const [name = 'core', ...rest] = process.argv.slice(2)
 const sources = join('packages', name, 'src')

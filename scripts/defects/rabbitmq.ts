@@ -297,9 +297,9 @@ export const rabbitmqDefects: readonly Defect[] = [
   {
     name: 'a parked copy keeps its expiration',
     why: 'it is dropped before anybody looks',
-    file: 'parking.ts',
-    search: '{ expiration: _expiration, userId: _userId, headers, ...rest }',
-    replace: '{ userId: _userId, headers, ...rest }',
+    file: 'copied-properties.ts',
+    search: "name !== 'expiration' && ",
+    replace: '',
     test: ['consuming-channel.test.ts', 'keeps bytes, properties and headers, and acknowledges after the confirm'],
   },
   {
@@ -516,7 +516,7 @@ export const rabbitmqDefects: readonly Defect[] = [
     name: 'what a quorum queue returned before is returned again',
     why: 'at its delivery limit the queue drops it',
     file: 'parked-queue.ts',
-    search: "return Number(headers?.['x-delivery-count'] ?? 0) > 0",
+    search: "return Number(message.properties.headers?.['x-delivery-count'] ?? 0) > 0 && copiedProperties(message).whole",
     replace: 'return false',
     test: ['redrive.test.ts', 'a copy that was returned before is moved to the end of the queue, without what its queue counted'],
   },
