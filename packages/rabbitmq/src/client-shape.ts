@@ -15,6 +15,7 @@ export interface AmqpFields {
   readonly exchange: string
   readonly routingKey: string
   readonly consumerTag?: string
+  readonly redelivered?: boolean
 }
 
 export interface AmqpProperties {

@@ -1,6 +1,7 @@
 import { createPrivateMark } from '@sealbus/core/adapter'
 import type { AmqpMessage, SettlingChannel } from './client-shape.ts'
 import type { Methods } from './delegation.ts'
+import { isOfStream } from './resumption.ts'
 
 /**
  * The unsettled deliveries of one channel: those that a handler was given, and those that were withheld so far.
@@ -8,6 +9,8 @@ import type { Methods } from './delegation.ts'
  */
 export interface DeliveryLedger {
   withhold(message: AmqpMessage): void
+  /** Whether it is withheld still: the broker may have taken it back. */
+  withholds(message: AmqpMessage): boolean
   /** From now on it is the handler's to settle, by the view that it is given. */
   give(message: AmqpMessage, view: AmqpMessage): void
   /** Acknowledges a delivery that no handler was given. Nothing happens when it is not withheld any more. */
@@ -99,6 +102,7 @@ export function createDeliveryLedger(target: SettlingChannel): DeliveryLedger {
     withhold(message): void {
       withheld.set(message.fields.deliveryTag, message)
     },
+    withholds: (message) => withheld.has(message.fields.deliveryTag),
     give(message, view): void {
       if (!withheld.delete(message.fields.deliveryTag)) return
       given.set(message.fields.deliveryTag, message)
@@ -131,10 +135,10 @@ export function createDeliveryLedger(target: SettlingChannel): DeliveryLedger {
   }
 }
 
-/** A stream keeps what is acknowledged, and the broker closes the connection of whoever refuses a message of one. */
+/** A stream keeps what is acknowledged. */
 function refuse(target: SettlingChannel, message: AmqpMessage, requeue: boolean): void {
-  if (message.properties.headers?.['x-stream-offset'] === undefined) target.nack(message, false, requeue)
-  else target.ack(message)
+  if (isOfStream(message)) target.ack(message)
+  else target.nack(message, false, requeue)
 }
 
 /** Settles on a channel that may be closed: its deliveries are back in their queues then. */

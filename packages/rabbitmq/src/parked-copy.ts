@@ -18,8 +18,8 @@ export function toParkedCopy(message: AmqpMessage): ParkedCopy | undefined {
   return { ...facts, bytes: content, headers: withoutCounts(original), ...(typeof contentType === 'string' && { contentType }) }
 }
 
-/** What a quorum queue counts for itself. */
-const withoutCounts = ({ 'x-delivery-count': _delivered, 'x-acquired-count': _acquired, ...headers }: Headers): Headers => headers
+/** What a quorum queue counts for itself, and a stream. */
+const withoutCounts = ({ 'x-delivery-count': _delivered, 'x-acquired-count': _acquired, 'x-stream-offset': _offset, ...headers }: Headers): Headers => headers
 
 interface Death {
   readonly reason: string

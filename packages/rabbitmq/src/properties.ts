@@ -25,7 +25,16 @@ export function toSealOptions(channel: string, options: PublishOptions, inReplyT
 
 /** The properties that stay outside: all others, as they are, in fresh objects that instrumentation may write into. */
 export function toSealedOptions({ contentType: _type, contentEncoding: _encoding, ...rest }: PublishOptions, sealed: SealedMessage): PublishOptions {
-  return { ...rest, ...(rest.headers && { headers: { ...rest.headers } }), contentType: sealed.contentType }
+  return { ...rest, ...(rest.headers && { headers: toSealedHeaders(rest.headers) }), contentType: sealed.contentType }
+}
+
+type Headers = Readonly<Record<string, unknown>>
+
+/** Less what a stream said of a message that is forwarded: a consumer of the queue that it comes to would take that for a stream. */
+function toSealedHeaders(headers: Headers): Headers {
+  if (headers['x-stream-offset'] === undefined) return { ...headers }
+  const { 'x-stream-offset': _offset, ...others } = headers
+  return others
 }
 
 /** The message as its handler sees it: plaintext, and the properties as they were before sealing. */

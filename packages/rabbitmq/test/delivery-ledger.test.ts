@@ -120,12 +120,18 @@ describe('on the channel of another', () => {
 })
 
 test('messages of a stream are let go by ack, because a refusal would close the connection', () => {
-  const message = { ...delivery(1), properties: { headers: { 'x-stream-offset': 4 } } }
+  const properties = { headers: { 'x-stream-offset': 4 } }
+  const message = { ...delivery(1), fields: { ...delivery(1).fields, consumerTag: 'c' }, properties }
   ledger.withhold(message)
   ledger.requeueWithheld(message)
   ledger.withhold(message)
   ledger.rejectWithheld(message)
   ledger.withhold(delivery(2))
   ledger.rejectWithheld(delivery(2))
-  expect(target.settled).toEqual(['ack 1', 'ack 1', 'nack 2'])
+  // Forwarded from a stream to a queue, which alone is asked by `get`, and delivers again.
+  for (const fields of [delivery(3).fields, { ...delivery(4).fields, consumerTag: 'c', redelivered: true }]) {
+    ledger.withhold({ ...message, fields })
+    ledger.requeueWithheld({ ...message, fields })
+  }
+  expect(target.settled).toEqual(['ack 1', 'ack 1', 'nack 2', 'nack 3 requeue', 'nack 4 requeue'])
 })

@@ -43,6 +43,10 @@ describe('what stays outside', () => {
     expect(options.headers).not.toBe(given.headers)
     expect(Object.isFrozen(options.headers)).toBe(false)
   })
+
+  test('but for what a stream said of a message that is forwarded', () => {
+    expect(toSealedOptions({ headers: { tenant: 'a', 'x-stream-offset': 4 } }, sealed).headers).toStrictEqual({ tenant: 'a' })
+  })
 })
 
 describe('what the handler sees', () => {

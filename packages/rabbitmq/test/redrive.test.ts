@@ -79,6 +79,10 @@ describe('a copy that came through a dead-letter exchange', () => {
     expect(copy).toEqual({ id: expect.stringMatching(/^[\w-]{43}$/), code: 'rejected', by: 'billing', origin: 'orders/new', time: new Date(1_790_000_000_000), bytes: Buffer.from('x'), headers: { trace: 't' } })
   })
 
+  it('is without what a quorum queue or a stream says of a delivery', () => {
+    expect(copyOf({ trace: 't', 'x-death': [death], 'x-delivery-count': 1, 'x-acquired-count': 2, 'x-stream-offset': 3 })?.headers).toEqual({ trace: 't' })
+  })
+
   it('keeps the deaths of the application\'s own retries', () => {
     const retry = { reason: 'expired', queue: 'billing.retry' }
     expect(copyOf({ 'x-death': [death, retry], 'x-first-death-queue': 'billing.retry' })?.headers).toEqual({ 'x-death': [retry], 'x-first-death-queue': 'billing.retry' })
