@@ -124,6 +124,21 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
       await parkingManager.close()
     })
 
+    test.each(['amqplib', 'the manager'])('is parked by %s also with a header that amqplib reads and cannot write', async (by) => {
+      await start()
+      const parkingManager = connectManager([url])
+      const channel = by === 'amqplib' ? world.plain : parkingManager.createChannel()
+      const { first } = await world.open(amqplib, { park: { channel, exchange: '', routingKey: world.parked } })
+      // Inherited, so that amqplib takes it for a field of the table and not for its own notation of a type.
+      await send(world.orders, Buffer.from('{"protected":"x"}'), { tenant: 'a', forged: Object.create({ '!': 'x' }) as object })
+      await first.publish('', world.orders, Buffer.from('next'))
+      await first.consume(world.orders, noting(first))
+      await expect.poll(() => received).toEqual(['next'])
+      const copy = await world.take(world.parked)
+      expect(copy && Object.keys(copy.properties.headers ?? {}).toSorted()).toEqual([...Object.values(PARK_HEADERS), 'tenant'].toSorted())
+      await parkingManager.close()
+    })
+
     test('waits while a managed parking channel finds no queue for its copy', async () => {
       await start()
       const parkingManager = connectManager([url])
@@ -303,6 +318,19 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
       const dead = await world.take(world.parked)
       expect(dead && world.opener.openSync(dead.content, { channel: 'orders' }).plaintext).toEqual(canary)
       expect(dead && dead.properties.headers).toMatchObject({ 'x-death': [expect.objectContaining({ reason: 'delivery_limit' })] })
+    })
+
+    test('a `get` that fails again and again does not use up a delivery limit of two', async () => {
+      await start({ queue: ({ parked }) => ({ arguments: { 'x-queue-type': 'quorum', 'x-delivery-limit': 2, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': parked } }) })
+      const { first } = await world.open(amqplib)
+      const channel = first.own as ConfirmChannel
+      await first.publish('', world.orders, canary)
+      world.source.answers = 'down'
+      // What was given back takes its time to be there again.
+      for (let call = 0; call < 6; call++) await expect.poll(() => channel.get(world.orders).catch((error: unknown) => error)).toMatchObject({ code: 'ERR_SEALBUS_KEY_UNAVAILABLE' })
+      world.source.answers = 'now'
+      expect(await channel.get(world.orders)).toMatchObject({ content: canary })
+      expect(await world.ready(world.parked)).toBe(0)
     })
 
     test('a consumer that stops, and starts again, does not use up a delivery limit of three', async () => {

@@ -50,8 +50,8 @@ export interface ConsumingState {
  *
  * `consume` rejects with ERR_SEALBUS_UNDECLARED_CHANNEL, and with ERR_SEALBUS_INVALID_OPTION for `noAck` where a message
  * could be held or stop the consumer: with a parking exchange it is allowed, and a message that waits is lost when the
- * process ends (at most once). Direct replies, from `amq.rabbitmq.reply-to`, are always taken so. `get` goes on to the next message after one that was parked or skipped, and returns any
- * other to the queue and rejects with its error.
+ * process ends (at most once). Direct replies, from `amq.rabbitmq.reply-to`, are always taken so. `get` goes on to the next message after one that was parked or skipped, and rejects
+ * with the error of any other, which goes back to its queue; where the queue counts that, it stays for the next `get`.
  *
  * @throws ERR_SEALBUS_ALREADY_WRAPPED, ERR_SEALBUS_INVALID_OPTION
  */
@@ -150,7 +150,7 @@ function consuming(target: ConsumingChannel, options: OpenChannelOptions, { park
     return reply
   }
 
-  const get = createFetch({ target: asked, ledger, opener, channelAt: declaredAt, settlerFor, signal: fetching.signal })
+  const get = createFetch({ target: asked, ledger, opener, channelAt: declaredAt, settlerFor, releaseAfterMs, signal: fetching.signal })
 
   const recover = (): Promise<unknown> => {
     const recovered = asked.recover()

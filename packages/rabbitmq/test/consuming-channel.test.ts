@@ -602,6 +602,43 @@ describe('get', () => {
     await expect(channel.get('orders')).rejects.toMatchObject({ code })
     expect(raw.settled).toEqual(['nack 1 requeue'])
   })
+
+  const counted = (text: string): Published => ({ ...sealed(text), options: { headers: { 'x-delivery-count': 1 } } })
+  const text = (message: AmqpMessage | false): string => message ? message.content.toString() : ''
+
+  test('keeps a message for the next call that its queue would drop when it came back too often', async () => {
+    const channel = wrapped()
+    world.source.answers = 'down'
+    fetchable(counted('one'), counted('two'))
+    for (let call = 0; call < 30; call++) await expect(channel.get('orders')).rejects.toMatchObject({ code: 'ERR_SEALBUS_KEY_UNAVAILABLE' })
+    channel.ackAll()
+    expect(raw.settled).toEqual([])
+    world.source.answers = 'now'
+    expect([text(await channel.get('orders')), text(await channel.get('orders')), await channel.get('orders')]).toEqual(['one', 'two', false])
+    channel.ackAll()
+    expect(raw.settled).toEqual(['ack 2 multiple'])
+  })
+
+  test('gives such a message back before the broker’s time-out, and forgets it when the broker took it back', async () => {
+    const channel = wrapped({ consumerTimeoutMs: 1_000 })
+    world.source.answers = 'down'
+    fetchable(counted('one'))
+    await expect(channel.get('orders')).rejects.toMatchObject({ code: 'ERR_SEALBUS_KEY_UNAVAILABLE' })
+    await expect.poll(() => raw.settled, { timeout: 2_000 }).toEqual(['nack 1 requeue'])
+    expect(await channel.get('orders')).toBe(false)
+    fetchable(counted('two'))
+    await expect(channel.get('orders')).rejects.toMatchObject({ code: 'ERR_SEALBUS_KEY_UNAVAILABLE' })
+    await channel.recover()
+    expect(await channel.get('orders')).toBe(false)
+  })
+
+  test('does not take a message of a queue for one of a stream, whatever its headers say', async () => {
+    const channel = wrapped()
+    world.source.answers = 'down'
+    fetchable({ ...sealed('forwarded'), options: { headers: { 'x-stream-offset': 7 } } })
+    await expect(channel.get('orders')).rejects.toMatchObject({ code: 'ERR_SEALBUS_KEY_UNAVAILABLE' })
+    expect(raw.settled).toEqual(['nack 1 requeue'])
+  })
 })
 
 describe('options', () => {
