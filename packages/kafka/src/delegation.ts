@@ -42,6 +42,11 @@ export function wrap<Target extends object>(target: Target, methods: Readonly<Re
       delegates.set(value, delegate)
       return delegate
     },
+    // Spies and tracers look here for what they go over: the client's own method would lead round the wrapper.
+    getOwnPropertyDescriptor(_, property): PropertyDescriptor | undefined {
+      const descriptor = Reflect.getOwnPropertyDescriptor(target, property)
+      return own.has(property) ? { value: own.get(property), writable: true, configurable: true, enumerable: descriptor?.enumerable ?? false } : descriptor
+    },
     // Assignment comes here too: `set` without a trap defines on the receiver, which is the proxy.
     defineProperty(_, property, descriptor): boolean {
       if (!own.has(property)) return Reflect.defineProperty(target, property, descriptor)

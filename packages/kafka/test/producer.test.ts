@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import { defineChannels, opened, SealbusError } from '@sealbus/core'
 import { Kafka, Partitioners } from 'kafkajs'
-import { beforeEach, describe, expect, expectTypeOf, it } from 'vitest'
+import { beforeEach, describe, expect, expectTypeOf, it, vi } from 'vitest'
 import type { OutgoingRecord, TopicRecords } from '../src/client-shape.ts'
 import { sealKafka, sealProducer, withPlaintextPartitioner } from '../src/index.ts'
 import { channels, FakeProducer, type Keys, makeKeys } from './support/fakes.ts'
@@ -246,6 +246,22 @@ describe('sealed producer', () => {
     expect(await producer.connect()).toBe(producer)
     expect(() => sealProducer(producer, { sealer: keys.sealer })).toThrow(expect.objectContaining({ code: 'ERR_SEALBUS_ALREADY_WRAPPED' }) as Error)
     expect(() => sealKafka({ producer: () => inner, consumer: () => expect.fail() }, { opener: keys.opener, onStopped: () => {} }).producer()).toThrow(/needs a `sealer`/)
+  })
+
+  it.each([
+    ['a class', (): FakeProducer => new FakeProducer()],
+    ['an object, as kafkajs makes it', (): FakeProducer => Object.assign(new FakeProducer(), { send: async (given: TopicRecords) => void inner.sent.push(given) })],
+  ])('pitfall 35: who looks for a method by its property descriptor, as spies and tracers do, finds the wrapped one: %s', async (_title, make) => {
+    const raw = make()
+    const wrapped = sealProducer(raw, { sealer: keys.sealer })
+    const spy = vi.spyOn(wrapped, 'send')
+    await wrapped.send({ topic: 'orders', messages: [{ value: CANARY }] })
+    expect(spy).toHaveBeenCalledOnce()
+    spy.mockRestore()
+    await wrapped.send({ topic: 'orders', messages: [{ value: CANARY }] })
+    const sent = [...raw.sent, ...inner.sent]
+    expect(sent.map(({ messages }) => String(messages[0]?.value).slice(0, 13))).toEqual(Array(2).fill('{"protected":'))
+    expect(Object.keys(wrapped)).toEqual(Object.keys(raw))
   })
 
   it('pitfall 4: a custom partitioner is given the plaintext', async () => {
