@@ -2,6 +2,7 @@ import { SealbusError, type SealbusErrorCode } from '@sealbus/core'
 import { callOut, checkNames, PARK_HEADERS } from '@sealbus/core/adapter'
 import type { DeliveredRecord, InnerProducer, Place, ProducerLike, TopicRecords } from './client-shape.ts'
 import { isWrapped } from './delegation.ts'
+import { toSendableHeaders } from './record.ts'
 
 /** Where messages go that cannot be opened. */
 export interface ParkingPlace {
@@ -51,7 +52,7 @@ export function createParking({ topic: parkingTopic, producer }: ParkingPlace, g
       key,
       value,
       headers: {
-        ...headers,
+        ...toSendableHeaders(headers),
         [PARK_HEADERS.id]: id,
         [PARK_HEADERS.code]: code,
         [PARK_HEADERS.by]: groupId,

@@ -17,12 +17,15 @@ export function toSealOptions(channel: string, { key, headers }: OutgoingRecord)
   options.headers = headers
   const contentType = contentTypeOf(headers)
   if (contentType !== undefined) options.contentType = contentType
+  else if (Object.keys(headers).some((name) => isContentType(name) && hasValue(name, headers[name]))) {
+    throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `a message for channel ${JSON.stringify(channel)} has a content type that is no single text: it moves inside the envelope, where it would be lost`)
+  }
   return options
 }
 
 /** The record to send instead: a new object that nobody else holds, never frozen (instrumentations write into it). */
 export function toSealedRecord(record: OutgoingRecord, sealed: SealedMessage): OutgoingRecord {
-  return { ...record, value: sealed.bytes, headers: { ...headersWithout(record.headers), [CONTENT_TYPE]: sealed.contentType } }
+  return { ...record, value: sealed.bytes, headers: { ...copyHeaders(record.headers, (name, value) => hasValue(name, value) && !isContentType(name)), [CONTENT_TYPE]: sealed.contentType } }
 }
 
 /** A record that goes out as it is, with real Buffers: kafkajs writes a Uint8Array as "1,2,3". */
@@ -31,7 +34,7 @@ export function toPlainRecord(record: OutgoingRecord): OutgoingRecord {
   const plain: Writable<OutgoingRecord> = { ...record, value: toBytes(value) }
   // By name too: spreading leaves out what a class has as accessors.
   if (key !== undefined) plain.key = toBytes(key)
-  if (headers) plain.headers = copyHeaders(headers)
+  if (headers) plain.headers = copyHeaders(headers, hasValue)
   if (partition !== undefined) plain.partition = partition
   if (timestamp !== undefined) plain.timestamp = timestamp
   return plain
@@ -51,26 +54,37 @@ export function checkRecord(record: OutgoingRecord, topic: string, index: number
 /** The message that a handler is given: all members kept, value and headers replaced, and marked as opened. */
 export function toOpenedRecord(record: DeliveredRecord, opened: OpenedMessage): DeliveredRecord {
   const { plaintext, contentType } = opened
-  const headers = headersWithout(record.headers)
+  const headers = copyHeaders(record.headers, (name) => !isContentType(name))
   if (contentType !== undefined) headers[CONTENT_TYPE] = Buffer.from(contentType)
   return markOpened({ ...record, value: plaintext, headers }, opened)
 }
 
+/**
+ * The headers of a delivered record as the client takes them: kafkajs' encoder throws a TypeError for one without a value,
+ * and for what its decoder puts beside one with a name of `Object.prototype`.
+ */
+export function toSendableHeaders(headers: Headers | undefined): Record<string, unknown> {
+  const sendable = Object.entries(headers ?? {}).map(([name, given]): [string, unknown] => {
+    const values = (Array.isArray(given) ? given : [given]).filter((each) => each === null || isContent(each)).map((each: unknown) => each ?? Buffer.alloc(0))
+    return [name, values.length === 1 ? values[0] : values]
+  })
+  return Object.fromEntries(sendable)
+}
+
 export function contentTypeOf(headers: Headers | undefined): string | undefined {
   const name = headers && Object.keys(headers).find(isContentType)
-  const value = name === undefined ? undefined : headers?.[name]
+  const given = name === undefined ? undefined : headers?.[name]
+  const value: unknown = Array.isArray(given) && given.length === 1 ? given[0] : given
   if (typeof value === 'string') return value
   return types.isUint8Array(value) ? Buffer.from(value).toString('utf8') : undefined
 }
 
-const headersWithout = (headers: Headers = {}): Record<string, unknown> => copyHeaders(headers, (name) => !isContentType(name))
-
-/** Own headers only, and none that are undefined or null: the client's encoder throws a TypeError for those. */
-function copyHeaders(headers: Headers, wanted: (name: string) => boolean = () => true): Record<string, unknown> {
+/** Own headers only. */
+function copyHeaders(headers: Headers | undefined, wanted: (name: string, value: unknown) => boolean): Record<string, unknown> {
   const copy: Record<string, unknown> = {}
-  for (const name of Object.keys(headers)) {
-    const given = headers[name]
-    if (given === undefined || given === null || !wanted(name)) continue
+  for (const name of Object.keys(headers ?? {})) {
+    const given = headers?.[name]
+    if (!wanted(name, given)) continue
     const value = Array.isArray(given) ? given.map(toBytes) : toBytes(given)
     // Plain assignment of this name would change the prototype.
     if (name === '__proto__') Object.defineProperty(copy, name, { value, enumerable: true, writable: true, configurable: true })
@@ -78,6 +92,9 @@ function copyHeaders(headers: Headers, wanted: (name: string) => boolean = () =>
   }
   return copy
 }
+
+/** The client's encoder throws a TypeError for headers without a value. */
+const hasValue = (_name: string, value: unknown): boolean => value !== undefined && value !== null
 
 const isContentType = (name: string): boolean => name.length === CONTENT_TYPE.length && name.toLowerCase() === CONTENT_TYPE
 

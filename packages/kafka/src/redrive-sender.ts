@@ -2,7 +2,7 @@ import type { Delivery, ParkedCopy, ParkedFacts, RedriveRun } from '@sealbus/cor
 import type { DeliveredRecord, InnerProducer, MessagePayload, OutgoingRecord } from './client-shape.ts'
 import { markOf } from './parked-copy.ts'
 import type { ReadableKafka } from './parked-topic.ts'
-import { toOpenedRecord } from './record.ts'
+import { toOpenedRecord, toSendableHeaders } from './record.ts'
 
 /** What a redrive's own handler is given: the shape of kafkajs' `eachMessage`, with the place of the parked copy. */
 export interface RedrivenPayload extends MessagePayload {
@@ -109,7 +109,7 @@ export function createSender(kafka: ReadableKafka, { from, by, to, transactions 
 
 /** The message as it was before it was parked. */
 function toOriginal({ key, bytes, headers }: ParkedCopy): OutgoingRecord {
-  return { key: key ?? null, value: bytes, headers }
+  return { key: key ?? null, value: bytes, headers: toSendableHeaders(headers) }
 }
 
 function payloadOf({ delivery: { copy, opened }, record }: DeliveryOf): Pick<RedrivenPayload, 'message' | 'parked' | 'pause'> {

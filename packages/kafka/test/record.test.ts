@@ -19,6 +19,15 @@ describe('records out', () => {
     expect(toSealedRecord(record, sealed).headers).toEqual({ other: 'kept', 'content-type': 'application/jose+json' })
   })
 
+  it.each<[string, object]>([['twice', { 'content-type': ['text/plain', 'text/html'] }], ['as a list of none', { 'Content-Type': [] }]])('a content type %s is refused, because it would be lost', (_title, headers) => {
+    expect(() => toSealOptions('orders', { value: 'x', headers } as OutgoingRecord)).toThrow(expect.objectContaining({ code: 'ERR_SEALBUS_INVALID_OPTION' }) as Error)
+  })
+
+  it('a content type in a list of one is that one, and one without a value is none', () => {
+    expect(toSealOptions('orders', { value: 'x', headers: { 'content-type': ['text/plain'] } }).contentType).toBe('text/plain')
+    for (const none of [undefined, null]) expect(toSealOptions('orders', { value: 'x', headers: { 'content-type': none } })).not.toHaveProperty('contentType')
+  })
+
   it('a view into a larger buffer goes out as its own bytes only', () => {
     const view = new Uint8Array(new TextEncoder().encode('--mid--').buffer, 2, 3)
     const { value, key } = toPlainRecord({ value: view as Buffer, key: view as Buffer })
@@ -77,6 +86,11 @@ describe('records in', () => {
     expect(message).toMatchObject({ key: null, value: Buffer.from('plain'), offset: '5', timestamp: '7' })
     expect(opened({ ...message })).toMatchObject({ id: 'i', channel: 'orders', kid: 'k' })
     expect(opened(frozen)).toBeUndefined()
+  })
+
+  it('a header without a value, as Kafka allows, is shown as the client shows it', () => {
+    const headers = { empty: null, half: [null, Buffer.from('h')] }
+    expect(toOpenedRecord({ offset: '7', key: null, value: Buffer.from('envelope'), headers }, openedMessage()).headers).toEqual(headers)
   })
 
   it('headers that are missing altogether (other clients) are no error', () => {
