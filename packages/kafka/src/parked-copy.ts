@@ -25,7 +25,9 @@ export function markOf(copy: ParkedCopy): { key: null; value: Buffer; headers: R
   return { key: null, value: Buffer.alloc(0), headers: { [REDRIVEN]: copyDigest(copy), [PARK_HEADERS.by]: copy.by, [PARK_HEADERS.time]: new Date().toISOString() } }
 }
 
+/** A copy is no mark, whatever headers its message brought along: who can write to the origin topic must not hide other copies. */
 export function readMark({ headers }: DeliveredRecord): RedrivenMark | undefined {
+  if (headers && Object.hasOwn(headers, PARK_HEADERS.id)) return undefined
   const [digest, by] = [REDRIVEN, PARK_HEADERS.by].map((name) => (headers && Object.hasOwn(headers, name) ? headers[name] : undefined))
   return Buffer.isBuffer(digest) && Buffer.isBuffer(by) && digest.length === 43 ? { digest: digest.toString('latin1'), by: by.toString() } : undefined
 }

@@ -1,5 +1,5 @@
 import { defineChannels } from '@sealbus/core'
-import { PARK_HEADERS } from '@sealbus/core/adapter'
+import { copyDigest, PARK_HEADERS } from '@sealbus/core/adapter'
 import { describe, expect, it } from 'vitest'
 import { createMemoryKafka, createTestServices, type MemoryKafka } from '../../testing/src/index.ts'
 import { describeRedrive } from '../../testing/test/support/redrive-behaviours.ts'
@@ -62,6 +62,19 @@ describe('redrive on Kafka', () => {
     const options = { from: harness.from, by: harness.by, to: harness.to, dryRun: false, transactions: false }
     await expect(redrive(failing, options)).rejects.toThrow('the broker is gone')
     expect(await redrive(kafka, options)).toMatchObject({ delivered: 2, earlier: 0 })
+    await harness.close()
+  })
+
+  it('a copy whose message brought the header of a mark along hides no other copy', async () => {
+    const kafka = createMemoryKafka({ partitions: 1 })
+    const harness = await openKafkaHarness(kafka, { transactions: false })
+    await harness.park({ bytes: Buffer.from('theirs') }, 'ERR_SEALBUS_NOT_SEALED')
+    const [victim] = await harness.list()
+    if (!victim) throw new Error('nothing is parked')
+    // Whoever can read and write the origin topic knows all that the digest is made of.
+    await harness.park({ bytes: Buffer.alloc(0), headers: { 'sealbus-park-redriven': copyDigest(victim) } }, 'ERR_SEALBUS_NOT_SEALED')
+    expect(await harness.list()).toHaveLength(2)
+    expect(await redrive(kafka, { from: harness.from, by: harness.by, to: harness.to, dryRun: false, transactions: false })).toMatchObject({ delivered: 2, earlier: 0 })
     await harness.close()
   })
 
