@@ -8,7 +8,7 @@ import * as kafkaAdapter from '@sealbus/kafka'
 import * as rabbitAdapter from '@sealbus/rabbitmq'
 import { connect, type ConfirmChannel, type Message } from 'amqplib'
 import type { JWK } from 'jose'
-import { Kafka, type Producer, type ProducerBatch, type ProducerConfig, type ProducerRecord, logLevel } from 'kafkajs'
+import { Kafka, type Producer, type ProducerConfig, type ProducerRecord, logLevel } from 'kafkajs'
 import './kafkajs-noise.ts'
 
 export interface RedriveAssignment {
@@ -73,9 +73,9 @@ function watched(kafka: Kafka): Kafka {
         const transaction = await made.transaction()
         return {
           ...transaction,
-          async sendBatch(batch: ProducerBatch) {
-            const sent = await transaction.sendBatch(batch)
-            step('note')
+          async send(record: ProducerRecord) {
+            const sent = await transaction.send(record)
+            if (record.topic === from) step('note')
             return sent
           },
         }

@@ -136,5 +136,22 @@ describeWithKafka('Kafka redrive', ({ bootstrap }) => {
       // One handler may have been under way when the partition changed hands.
       expect(handled.length).toBeLessThanOrEqual(MESSAGES + 2)
     })
+
+    it('a redrive that takes over from another in its midst delivers nothing that the other had', async () => {
+      await park(MESSAGES)
+      const handled: string[] = []
+      const eachMessage = async ({ message }: RedrivenPayload): Promise<void> => {
+        handled.push(opened(message)?.id ?? '')
+        await new Promise((resolve) => setTimeout(resolve, 10))
+      }
+      const run = (): Promise<string> => redrive(kafka, { from: topics.parked, by, to: eachMessage, channel: 'orders', opener: key.late, dryRun: false }).then(({ ended }) => ended, (error: { code?: string; message: string }) => error.code ?? error.message)
+      const first = run()
+      await expect.poll(() => handled.length, TIMEOUT).toBeGreaterThan(50)
+      const outcomes = await Promise.all([first, run()])
+      for (const each of outcomes) expect(['complete', 'ERR_SEALBUS_INVALID_OPTION']).toContain(each)
+      expect(await run()).toBe('complete')
+      expect(new Set(handled).size).toBe(MESSAGES)
+      expect(handled.length).toBeLessThanOrEqual(MESSAGES + 2)
+    })
   })
 })

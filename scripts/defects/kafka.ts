@@ -403,8 +403,8 @@ export const kafkaDefects: readonly Defect[] = [
     name: 'a message is marked as redriven before it has arrived',
     why: 'a run that ends in between loses it',
     file: 'redrive-sender.ts',
-    search: 'await producer.send({ ...copies, acks: -1 } as never)\n      await producer.send({ ...noted, acks: -1 } as never)',
-    replace: 'await producer.send({ ...noted, acks: -1 } as never)\n      await producer.send({ ...copies, acks: -1 } as never)',
+    search: 'for (const messages of byPartition(deliveries)) await send({ topic, messages })\n      await send({ topic: from, messages: marks(partition, deliveries) })',
+    replace: 'await send({ topic: from, messages: marks(partition, deliveries) })\n      for (const messages of byPartition(deliveries)) await send({ topic, messages })',
     test: ['redrive.test.ts', 'marks nothing that did not arrive'],
   },
   {

@@ -18,10 +18,10 @@ export interface Reading {
   readonly topic: string
   /** All partitions are read by this one member: where another joins, both would see a part only. */
   readonly groupId: string
-  /** One after the other, each from the beginning of every partition to where it ended when the reading began. */
+  /** One after the other, each from the beginning of every partition to where it ended when the reading began; none before the one before is through all. */
   readonly passes: readonly {
     readonly show: (passage: Passage) => Promise<void>
-    /** Whether this pass is needed in a partition, once the one before is through it. Default: always. */
+    /** Whether this pass is needed in a partition, once the one before is through. Default: always. */
     readonly needed?: (partition: number) => boolean
   }[]
   /** Offered the count of records that there are, before the first is shown. At most: some may be the broker's own. */
@@ -38,17 +38,17 @@ interface ReadingConsumer {
   run(config: { autoCommit: boolean; eachBatch: (payload: BatchPayload) => Promise<void> }): Promise<void>
   seek(place: { topic: string; partition: number; offset: string }): void
   pause(topicPartitions: { topic: string; partitions: number[] }[]): void
+  resume(topicPartitions: { topic: string; partitions: number[] }[]): void
   disconnect(): Promise<void>
   on(event: string, listener: (event: { payload: unknown }) => void): unknown
   readonly events: Readonly<Record<string, string>>
 }
 
-/** Where the reading is in one partition. */
-interface Position {
+/** What there is to read in one partition. */
+interface Extent {
   readonly low: string
   /** The offset behind the last record. */
   readonly end: bigint
-  pass: number
 }
 
 /**
@@ -58,12 +58,11 @@ interface Position {
  */
 export async function readTopic(kafka: ReadableKafka, reading: Reading): Promise<void> {
   checkClient(kafka)
-  const positions = await positionsOf(kafka, reading.topic)
-  reading.onTotal?.([...positions.values()].reduce((sum, { low, end }) => sum + Number(end - BigInt(low)), 0))
-  for (let attempt = 1; positions.size > 0 && !reading.signal?.aborted; attempt++) {
+  const { size } = await extentsOf(kafka, reading.topic)
+  for (let attempt = 1; size > 0 && !reading.signal?.aborted; attempt++) {
     const begun = { shown: false }
     try {
-      await read(kafka, reading, positions, begun)
+      await read(kafka, reading, begun)
       return
     } catch (error) {
       // kafkajs does not try again to join a group whose coordinator has just started.
@@ -80,11 +79,12 @@ export function checkClient(kafka: object): void {
 
 const JOIN_ATTEMPTS = 20
 const JOIN_PAUSE_MS = 500
+const isRebalance = (error: unknown): boolean => typeof error === 'object' && error !== null && 'type' in error && error.type === 'REBALANCE_IN_PROGRESS'
 const isRetriable = (error: unknown): boolean => typeof error === 'object' && error !== null && 'retriable' in error && error.retriable === true
 
-async function read(kafka: ReadableKafka, { topic, groupId, passes, enough = () => false, signal }: Reading, positions: Map<number, Position>, begun: { shown: boolean }): Promise<void> {
+async function read(kafka: ReadableKafka, { topic, groupId, passes, onTotal, enough = () => false, signal }: Reading, begun: { shown: boolean }): Promise<void> {
   // A client that begins anew after an error would show records twice; this reading is begun anew by its caller.
-  const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false, retry: { restartOnFailure: async () => false } } as never) as unknown as ReadingConsumer
+  const consumer = kafka.consumer({ groupId, allowAutoTopicCreation: false, maxWaitTimeInMs: 100, retry: { restartOnFailure: async () => false } } as never) as unknown as ReadingConsumer
   const { promise: finished, resolve: finish, reject: fail } = Promise.withResolvers<void>()
   finished.catch(() => {})
   let over = false
@@ -93,46 +93,57 @@ async function read(kafka: ReadableKafka, { topic, groupId, passes, enough = () 
     settle()
   }
   const abort = (): void => end(finish)
+  const anotherMember = (): void => end(() => fail(invalid(`the group ${JSON.stringify(groupId)} has another member: one redrive at a time`)))
 
-  /** A partition is at the end of a pass. */
-  const turn = (partition: number, position: Position): void => {
-    do position.pass++
-    while (passes[position.pass]?.needed?.(partition) === false)
-    if (position.pass < passes.length) {
-      consumer.seek({ topic, partition, offset: position.low })
+  let extents: ReadonlyMap<number, Extent> = new Map()
+  let pass = -1
+  /** The partitions that the present pass is not through yet. */
+  let left = new Set<number>()
+
+  /** A pass begins when the one before is through all partitions: what that found in one may concern another. */
+  const beginNext = (): void => {
+    do left = new Set([...extents.keys()].filter((partition) => passes[pass + 1]?.needed?.(partition) !== false))
+    while (++pass < passes.length && left.size === 0)
+    if (pass === passes.length) {
+      end(finish)
       return
     }
-    positions.delete(partition)
-    consumer.pause([{ topic, partitions: [partition] }])
-    if (positions.size === 0) end(finish)
+    for (const partition of left) consumer.seek({ topic, partition, offset: extents.get(partition)?.low ?? '0' })
+    consumer.resume([{ topic, partitions: [...left] }])
   }
 
   let joined = false
+  let assigned: ReadonlySet<number> = new Set()
   consumer.on(eventOf(consumer, 'GROUP_JOIN'), ({ payload }) => {
-    const assigned = (payload as { memberAssignment: Readonly<Record<string, readonly number[]>> }).memberAssignment[topic] ?? []
+    const partitions = (payload as { memberAssignment: Readonly<Record<string, number[]>> }).memberAssignment[topic] ?? []
     // A second time: somebody came or went, and kafkajs has forgotten the places.
-    if (joined || [...positions.keys()].some((partition) => !assigned.includes(partition))) end(() => fail(invalid(`the group ${JSON.stringify(groupId)} has another member: one redrive at a time`)))
+    if (joined) anotherMember()
     joined = true
+    consumer.pause([{ topic, partitions }])
+    assigned = new Set(partitions)
   })
   consumer.on(eventOf(consumer, 'CRASH'), ({ payload }) => end(() => fail((payload as { error: unknown }).error)))
   // This event tells the place also where a batch holds nothing but the broker's own records, of which no handler is told.
   consumer.on(eventOf(consumer, 'END_BATCH_PROCESS'), ({ payload }) => {
     const { partition, lastOffset } = payload as { partition: number; lastOffset: string }
-    const position = positions.get(partition)
-    if (!over && position && BigInt(lastOffset) + 1n >= position.end) turn(partition, position)
+    const extent = extents.get(partition)
+    if (over || !extent || !left.has(partition) || BigInt(lastOffset) + 1n < extent.end) return
+    left.delete(partition)
+    consumer.pause([{ topic, partitions: [partition] }])
+    if (left.size === 0) beginNext()
   })
 
   const show = async ({ batch: { partition, messages }, heartbeat }: BatchPayload): Promise<void> => {
-    const position = positions.get(partition)
-    const pass = position && passes[position.pass]
-    if (over || !pass) return
+    const extent = extents.get(partition)
+    if (over || !extent || !left.has(partition)) return
     begun.shown = true
     try {
-      await pass.show({ partition, records: messages.filter(({ offset }) => BigInt(offset) < position.end), heartbeat })
+      await passes[pass]?.show({ partition, records: messages.filter(({ offset }) => BigInt(offset) < extent.end), heartbeat })
       if (enough()) end(finish)
     } catch (error) {
       // Thrown into the client, it would be tried again.
-      end(() => fail(error))
+      if (isRebalance(error)) anotherMember()
+      else end(() => fail(error))
     }
   }
 
@@ -141,6 +152,11 @@ async function read(kafka: ReadableKafka, { topic, groupId, passes, enough = () 
     await consumer.connect()
     await consumer.subscribe({ topic, fromBeginning: true })
     await consumer.run({ autoCommit: false, eachBatch: show })
+    // Only now: a member that was here before may have written, marks say, until it left.
+    extents = await extentsOf(kafka, topic)
+    onTotal?.([...extents.values()].reduce((sum, { low, end: behind }) => sum + Number(behind - BigInt(low)), 0))
+    if ([...extents.keys()].some((partition) => !assigned.has(partition))) anotherMember()
+    if (!over) beginNext()
     await finished
   } finally {
     signal?.removeEventListener('abort', abort)
@@ -149,13 +165,13 @@ async function read(kafka: ReadableKafka, { topic, groupId, passes, enough = () 
   }
 }
 
-/** The partitions that hold records. */
-async function positionsOf(kafka: ReadableKafka, topic: string): Promise<Map<number, Position>> {
+/** The partitions that hold records. Rejects with the client's own error where there is no such topic. */
+export async function extentsOf(kafka: ReadableKafka, topic: string): Promise<ReadonlyMap<number, Extent>> {
   const admin = kafka.admin()
   try {
     await admin.connect()
     const offsets = await admin.fetchTopicOffsets(topic)
-    return new Map(offsets.filter(({ low, high }) => BigInt(low) < BigInt(high)).map(({ partition, low, high }) => [partition, { low, end: BigInt(high), pass: 0 }]))
+    return new Map(offsets.filter(({ low, high }) => BigInt(low) < BigInt(high)).map(({ partition, low, high }) => [partition, { low, end: BigInt(high) }]))
   } finally {
     await admin.disconnect()
   }

@@ -1,5 +1,5 @@
 import type { Delivery, ParkedCopy, ParkedFacts, RedriveRun } from '@sealbus/core/adapter'
-import type { DeliveredRecord, InnerProducer, MessagePayload, OutgoingRecord } from './client-shape.ts'
+import type { DeliveredRecord, InnerProducer, MessagePayload, OutgoingRecord, TopicRecords } from './client-shape.ts'
 import { markOf } from './parked-copy.ts'
 import type { ReadableKafka } from './parked-topic.ts'
 import { toOpenedRecord, toSendableHeaders } from './record.ts'
@@ -34,7 +34,7 @@ export interface DeliveryOf {
   readonly record: DeliveredRecord
 }
 
-type Transaction = Pick<InnerProducer, 'sendBatch'> & { commit(): Promise<void>; abort(): Promise<void> }
+type Transaction = Pick<InnerProducer, 'send'> & { commit(): Promise<void>; abort(): Promise<void> }
 type Producer = Pick<InnerProducer, 'send'> & { connect(): Promise<void>; disconnect(): Promise<void>; transaction(): Promise<Transaction> }
 
 export function createSender(kafka: ReadableKafka, { from, by, to, transactions }: SenderOptions): RedriveSender {
@@ -44,20 +44,15 @@ export function createSender(kafka: ReadableKafka, { from, by, to, transactions 
   const marks = (partition: number, deliveries: readonly DeliveryOf[]): OutgoingRecord[] => deliveries.map(({ delivery }) => ({ ...markOf(delivery.copy), partition }))
 
   const sendTo = async (topic: string, partition: number, deliveries: readonly DeliveryOf[]): Promise<void> => {
-    const copies = { topic, messages: deliveries.map(({ delivery }) => toOriginal(delivery.copy)) }
-    const noted = { topic: from, messages: marks(partition, deliveries) }
-    if (!transactional) {
-      // The messages first: what is marked must have arrived.
-      await producer.send({ ...copies, acks: -1 } as never)
-      await producer.send({ ...noted, acks: -1 } as never)
-      return
-    }
-    const transaction = await producer.transaction()
+    const transaction = transactional ? await producer.transaction() : undefined
+    const send = (records: TopicRecords): Promise<unknown> => (transaction ?? producer).send({ ...records, acks: -1 } as never)
     try {
-      await transaction.sendBatch({ topicMessages: [copies, noted], acks: -1 } as never)
-      await transaction.commit()
+      // What is marked must have arrived. One partition in each call: parts for others may be lost or doubled by kafkajs.
+      for (const messages of byPartition(deliveries)) await send({ topic, messages })
+      await send({ topic: from, messages: marks(partition, deliveries) })
+      await transaction?.commit()
     } catch (error) {
-      await transaction.abort().catch(() => {})
+      await transaction?.abort().catch(() => {})
       throw error
     }
   }
@@ -105,6 +100,12 @@ export function createSender(kafka: ReadableKafka, { from, by, to, transactions 
       if (transactional) await settleTransactions()
     },
   }
+}
+
+/** Messages of one key are for one partition, whatever the partitioner; of those without one, nobody knows. */
+function byPartition(deliveries: readonly DeliveryOf[]): readonly (readonly OutgoingRecord[])[] {
+  const byKey = Map.groupBy(deliveries, ({ delivery: { copy } }, index) => copy.key?.toString('base64') ?? index)
+  return Array.from(byKey.values(), (each) => each.map(({ delivery }) => toOriginal(delivery.copy)))
 }
 
 /** The message as it was before it was parked. */

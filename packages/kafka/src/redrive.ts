@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { SealbusError } from '@sealbus/core'
 import { createRedriveRun, type RedriveOptions as CommonOptions, type RedriveResult } from '@sealbus/core/adapter'
 import { readMark, toParkedCopy } from './parked-copy.ts'
-import { checkClient, type Passage, type ReadableKafka, readTopic } from './parked-topic.ts'
+import { checkClient, extentsOf, type Passage, type ReadableKafka, readTopic } from './parked-topic.ts'
 import { createSender, type DeliveryOf, type RedriveHandler } from './redrive-sender.ts'
 
 export interface RedriveOptions extends CommonOptions<RedriveHandler> {
@@ -43,6 +43,8 @@ export async function redrive(kafka: ReadableKafka, options: RedriveOptions): Pr
   checkClient(kafka)
   if (to === undefined) throw invalid('`to` is needed: a topic that no other group reads, or a function')
   for (const [name, value] of Object.entries({ transactions, toOrigin })) if (typeof value !== 'boolean') throw invalid(`\`${name}\` is a boolean`)
+  // Written to, a topic that is not there would be made, and nobody would read it.
+  if (typeof to === 'string') await extentsOf(kafka, to)
   const sender = dryRun ? undefined : createSender(kafka, { from, by, to, transactions })
   /** A function handles one message after the other. */
   const chunkSize = typeof to === 'string' ? CHUNK : 1

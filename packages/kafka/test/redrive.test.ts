@@ -78,6 +78,60 @@ describe('redrive on Kafka', () => {
     await harness.close()
   })
 
+  it('two copies of one message in two partitions are delivered once in all runs, however much there is to read before the mark', async () => {
+    const kafka = createMemoryKafka({ partitions: 2 })
+    const harness = await openKafkaHarness(kafka, { transactions: false })
+    const producer = kafka.producer()
+    await producer.connect()
+    const headers = { [PARK_HEADERS.id]: 'the same', [PARK_HEADERS.code]: 'ERR_SEALBUS_NOT_SEALED', [PARK_HEADERS.by]: harness.by, [PARK_HEADERS.origin]: 'orders/0/7' }
+    const others = Array.from({ length: 4 }, () => ({ value: Buffer.alloc(600_000), partition: 1 }))
+    await producer.send({ topic: harness.from, messages: [{ value: 'twice', headers, partition: 1 }, ...others] })
+    const options = { from: harness.from, by: harness.by, to: harness.to, dryRun: false, transactions: false }
+    expect(await redrive(kafka, options)).toMatchObject({ delivered: 1 })
+    await producer.send({ topic: harness.from, messages: [{ value: 'twice', headers, partition: 0 }] })
+    expect(await redrive(kafka, options)).toMatchObject({ delivered: 0, earlier: 2 })
+    expect(await harness.list(), 'nor is it listed').toEqual([])
+    expect(await harness.arrived()).toHaveLength(1)
+    await harness.close()
+  })
+
+  it.each([true, false])('each call of the client goes to one partition, transactions: %s: kafkajs loses or doubles parts of others', async (transactions) => {
+    const kafka = createMemoryKafka({ partitions: 4 })
+    const harness = await openKafkaHarness(kafka, { transactions: false })
+    const keys = ['a', 'b', null, null, 'a', 'b', 'b', 'c']
+    for (const key of keys) await harness.park({ bytes: Buffer.from('x'), ...(key !== null && { key }) }, 'ERR_SEALBUS_NOT_SEALED')
+    const calls: string[][] = []
+    const watched: MemoryKafka = {
+      ...kafka,
+      producer(config) {
+        const producer = kafka.producer(config)
+        const send: typeof producer.send = (record) => {
+          calls.push(record.messages.map(({ key, partition }) => `${record.topic} ${partition ?? String(key)}`))
+          return producer.send(record)
+        }
+        const sendBatch = (): never => expect.fail('a batch goes to several topics')
+        // The broker in memory has no transactions: these write at once.
+        const transaction = async (): Promise<never> => ({ send, sendBatch, commit: async () => {}, abort: async () => {} }) as never
+        return { ...producer, send, sendBatch, transaction }
+      },
+    }
+    expect(await redrive(watched, { from: harness.from, by: harness.by, to: harness.to, dryRun: false, transactions })).toMatchObject({ delivered: keys.length })
+    for (const places of calls) expect(places.every((each) => each === places[0] && (places.length === 1 || !each.endsWith(' null')))).toBe(true)
+    const arrived = calls.flat().filter((each) => each.startsWith(harness.to)).map((each) => each.replace(`${harness.to} `, ''))
+    expect(arrived.toSorted()).toEqual(keys.map(String).toSorted())
+    await harness.close()
+  })
+
+  it('a topic that is not there is no destination, and nothing is marked', async () => {
+    const kafka = createMemoryKafka({ partitions: 1 })
+    const harness = await openKafkaHarness(kafka, { transactions: false })
+    await harness.park({ bytes: Buffer.from('1') }, 'ERR_SEALBUS_NOT_SEALED')
+    const options = { from: harness.from, by: harness.by, dryRun: false, transactions: false }
+    await expect(redrive(kafka, { ...options, to: `${harness.to}-misspelt` })).rejects.toThrow()
+    expect(await redrive(kafka, { ...options, to: harness.to })).toMatchObject({ delivered: 1, earlier: 0 })
+    await harness.close()
+  })
+
   it('takes the client itself, and a destination', async () => {
     const kafka = createMemoryKafka()
     const options = { from: 'parked', by: 'billing' }
