@@ -70,11 +70,11 @@ describeWithKafka('Kafka pitfalls: consuming', ({ bootstrap }) => {
     expect(await fixture.ends(parkTopic)).toEqual(['1'])
   })
 
-  it.each(['eachMessage', 'eachBatch'] as const)('pitfall 11: %s, 180 messages with 50 ms of key look-up each, session of 6 s: no rebalance', async (mode) => {
+  it.each(['eachMessage', 'eachBatch'] as const)('pitfall 11: %s, 500 messages with 50 ms of key look-up each, session of 6 s: no rebalance', { timeout: 150_000 }, async (mode) => {
     const { consumer, services, opener, raw, committed } = fixture
     const topic = await fixture.topic()
     const sealer = await services.sealer(channels, { contentKeys: 'per-message' })
-    await raw.send({ topic, messages: values(180).map(({ value }) => ({ value: sealer.sealSync(value, { channel: 'orders', key: null }).bytes })) })
+    await raw.send({ topic, messages: values(500).map(({ value }) => ({ value: sealer.sealSync(value, { channel: 'orders', key: null }).bytes })) })
     const [identity] = services.named('billing').identities.list()
     const slow: IdentityStore = { list: () => [], find: () => identity && { ...identity, async unwrap(request) {
       await sleep(50)
@@ -88,11 +88,11 @@ describeWithKafka('Kafka pitfalls: consuming', ({ bootstrap }) => {
     await wrapped.run(mode === 'eachMessage'
       ? { eachMessage: async ({ message }) => void seen.push(String(message.value)) }
       : { eachBatch: async ({ batch }) => void seen.push(...batch.messages.map(({ value }) => String(value))) })
-    await expect.poll(() => seen.length, { timeout: 50_000 }).toBe(180)
+    await expect.poll(() => seen.length, { timeout: 120_000 }).toBe(500)
     // Longer than the session, or nothing was shown.
     expect(Date.now() - started).toBeGreaterThan(6_000)
-    await expect.poll(() => committed(groupId, topic), WAIT).toEqual(['180'])
-    expect([seen, events]).toEqual([values(180).map(({ value }) => value), ['GROUP_JOIN']])
+    await expect.poll(() => committed(groupId, topic), WAIT).toEqual(['500'])
+    expect([seen, events]).toEqual([values(500).map(({ value }) => value), ['GROUP_JOIN']])
   })
 
   it.each(['eachMessage', 'eachBatch'] as const)('pitfall 12: seek within %s: nothing more of the batch that is stale then', async (mode) => {

@@ -54,7 +54,8 @@ describeWithKafka('Kafka redrive', ({ bootstrap }) => {
     /** Orders of three fates, parked by two groups in one parking topic. */
     const park = async (count: number): Promise<string[]> => {
       const messages = Array.from({ length: count }, (_, n) => key.sealer.sealSync(`${n}`, { channel: 'orders', key: `${n}` }))
-      await raw.send({ topic: topics.orders, messages: messages.map(({ bytes }, n) => ({ key: `${n}`, value: bytes })) })
+      // One partition in each call: kafkajs may double what goes to several.
+      for (const partition of [0, 1]) await raw.send({ topic: topics.orders, messages: messages.flatMap(({ bytes }, n) => (n % 2 === partition ? { key: `${n}`, value: bytes, partition } : [])) })
       const other = key.sealer.sealSync('x', { channel: 'orders', key: 'x' }).bytes
       await raw.send({ topic: topics.orders, messages: [{ key: 'x', value: changed(other) }, { key: 'x', value: '{"plain":1}' }] })
       await consume(by, key.early, topics.orders, count + 2)
@@ -148,10 +149,10 @@ describeWithKafka('Kafka redrive', ({ bootstrap }) => {
       const first = run()
       await expect.poll(() => handled.length, TIMEOUT).toBeGreaterThan(50)
       const outcomes = await Promise.all([first, run()])
-      for (const each of outcomes) expect(['complete', 'ERR_SEALBUS_INVALID_OPTION']).toContain(each)
       expect(await run()).toBe('complete')
       expect(new Set(handled).size).toBe(MESSAGES)
       expect(handled.length).toBeLessThanOrEqual(MESSAGES + 2)
+      for (const each of outcomes) expect(['complete', 'ERR_SEALBUS_INVALID_OPTION']).toContain(each)
     })
   })
 })

@@ -1,3 +1,4 @@
+import { LIMITS } from '@sealbus/core/adapter'
 import type { Batch, BatchPayload, DeliveredRecord, MessagePayload, Place, RunConfig } from './client-shape.ts'
 import type { Holds } from './holds.ts'
 import type { OpenRecord } from './opening.ts'
@@ -59,6 +60,8 @@ async function runMessages(payload: BatchPayload, place: Place, turn: Turn, each
 
 /** Shorter than any session: the client sends a heartbeat only when its own interval has passed. */
 const HEARTBEAT_MS = 500
+/** What the messages of one batch may open to: a fetch is bounded in sealed bytes, and compressed ones open to any number of times that. */
+const MOST_OPENED_BYTES = 4 * LIMITS.payloadBytes
 
 async function runBatch(payload: BatchPayload, place: Place, turn: Turn, eachBatch: (payload: BatchPayload) => Promise<void>, { config, open }: ConsumingOptions): Promise<void> {
   const { batch } = payload
@@ -66,6 +69,7 @@ async function runBatch(payload: BatchPayload, place: Place, turn: Turn, eachBat
   /** Messages that the handler does not see: the last one of a run, by the offset that is delivered before it. */
   const passedAfter = new Map<string | undefined, string>()
   let cutAt: number | undefined
+  let openedBytes = 0
   let heartbeatAt = Date.now() + HEARTBEAT_MS
   /** While nothing is waited for, nothing can end the turn. */
   let waited = true
@@ -80,7 +84,15 @@ async function runBatch(payload: BatchPayload, place: Place, turn: Turn, eachBat
       break
     }
     if (opening === 'passed') passedAfter.set(delivered.at(-1)?.offset, record.offset)
-    else delivered.push(opening.message)
+    else {
+      delivered.push(opening.message)
+      openedBytes += opening.message.value?.length ?? 0
+      if (openedBytes >= MOST_OPENED_BYTES && index + 1 < batch.messages.length) {
+        if (turn.ended()) return
+        cutAt = index + 1
+        break
+      }
+    }
     if (Date.now() < heartbeatAt) continue
     waited = true
     await payload.heartbeat()

@@ -45,6 +45,26 @@ describe('eachBatch', () => {
     expect(copies).toMatchObject([{ topic: 'orders', partition: 3, messages: [{ offset: '0' }] }])
   })
 
+  it('what a batch opens to is bounded, however small its messages were: the rest comes as the next batch', async () => {
+    const opened = { message: { ...record(0, Buffer.alloc(16 * 1_024 ** 2)) } }
+    const shown: [number, unknown][] = []
+    const eachBatch = toEachBatch({
+      config: { eachBatch: async ({ batch }) => void shown.push([batch.messages.length, (batch as typeof batch & { lastOffset(): string }).lastOffset()]) },
+      autoCommit: true,
+      open: (_place, { offset }) => ({ message: { ...opened.message, offset } }),
+      holds: createHolds(consumer),
+      signal: () => new AbortController().signal,
+      onResolved: () => {},
+    })
+    const all = records(10)
+    for (let next = 0, rounds = 0; next < all.length && rounds < 10; rounds++) {
+      const payload = makePayload(all.slice(next))
+      await eachBatch(payload)
+      next = Number(payload.resolved.at(-1)) + 1
+    }
+    expect(shown).toEqual([[4, '3'], [4, '7'], [2, '9']])
+  })
+
   it('a batch whose first message is held: no handler, nothing resolved', async () => {
     const eachBatch = vi.fn<(payload: BatchPayload) => Promise<void>>(async () => {})
     const payload = makePayload(records(3))
