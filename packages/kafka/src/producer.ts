@@ -80,11 +80,12 @@ function wrapProducer<Producer extends ProducerLike>(producer: Producer, sealing
 /** Seals and sends at once where nothing waits; else behind what waits on the same topics, and never behind others. */
 function inOrder(sealing: Sealing, topics: readonly TopicRecords[], send: (sealed: readonly TopicRecords[]) => Promise<unknown>): Promise<unknown> {
   const { sealer, waiting } = sealing
-  const names = [...new Set(topics.map(({ topic }) => topic))]
+  // All that decides where a message goes is read now: the caller may use its objects again while keys are awaited.
+  const drafts = topics.map((each) => ({ given: each, topic: each.topic, records: draftRecords(sealer, each) }))
+  const names = [...new Set(drafts.map(({ topic }) => topic))]
   const before = names.flatMap((name) => waiting.get(name) ?? [])
-  const drafts = topics.map((each) => draftRecords(sealer, each))
-  const sealAndSend = (): Promise<unknown> => send(topics.map((each, index) => ({ ...each, topic: each.topic, messages: (drafts[index] ?? []).map((draft) => sealRecord(sealing, each.topic, draft)) })))
-  const messages = drafts.flatMap((each) => each.flatMap(needsKeys))
+  const sealAndSend = (): Promise<unknown> => send(drafts.map(({ given, topic, records }) => ({ ...given, topic, messages: records.map((draft) => sealRecord(sealing, topic, draft)) })))
+  const messages = drafts.flatMap(({ records }) => records.flatMap(needsKeys))
   if (before.length === 0 && messages.every((message) => sealer.isReady(message))) return sealAndSend()
 
   // The place in line is given up as soon as the client has the records: it keeps their order from there.

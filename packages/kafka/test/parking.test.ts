@@ -29,7 +29,7 @@ describe('parking', () => {
     const parking = createParking({ topic: 'parked', producer }, 'billing')
     await parking.park({ topic: 'orders', partition: 0 }, record(7, Buffer.from('x'), { headers: given }), 'ERR_SEALBUS_MALFORMED')
     const [headers = {}] = written
-    const valuesOf = (name: string): string[] => [headers[name]].flat().filter(Buffer.isBuffer).map(String)
+    const valuesOf = (name: string): string[] => [headers[name]].flat().filter((each) => Buffer.isBuffer(each)).map(String)
     expect(Object.keys(headers).filter((name) => !Object.values<string>(PARK_HEADERS).includes(name)).toSorted()).toEqual(['__proto__', 'constructor', 'empty', 'half', 'plain', 'toString', 'twice'])
     expect(['__proto__', 'constructor', 'toString', 'plain', 'twice', 'empty', 'half'].map(valuesOf)).toEqual([['a'], ['b'], ['c', 'd'], ['e'], ['f', 'g'], [''], ['h', '']])
     expect(valuesOf(PARK_HEADERS.id)).toEqual(['billing/orders/0/7'])

@@ -216,6 +216,18 @@ describe('sealed producer', () => {
     expect(inner.sent[0]?.messages[0]?.value).toBe(envelope)
   })
 
+  it('a record that its caller uses again while the keys are awaited goes where it was to go', async () => {
+    const record = { topic: 'other', messages: [{ value: 'first' }] }
+    const first = producer.send(record)
+    record.topic = 'metrics'
+    const batch = { topicMessages: [{ topic: 'metrics', messages: [{ value: 'plain' }] }, { topic: 'other', messages: [{ value: 'second' }] }] }
+    const second = producer.sendBatch(batch)
+    for (const each of batch.topicMessages) each.topic = 'orders'
+    keys.arrive()
+    await Promise.all([first, second])
+    expect(inner.sent.map(({ topic, messages }) => [topic, String(messages[0]?.value).slice(0, 12)])).toEqual([['other', '{"protected"'], ['metrics', 'plain'], ['other', '{"protected"']])
+  })
+
   it('a content type cannot be bound: the header changes on the way', async () => {
     const binding = defineChannels({ orders: { to: ['billing'], bind: { headers: ['Content-Type'] } } })
     const bound = sealProducer(inner, { sealer: keys.sealerFor(binding) })
