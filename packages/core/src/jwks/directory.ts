@@ -263,14 +263,16 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
     revocationMs: () => Math.max(maxFreshMs, sources.longestStaleMs()),
     async refresh(name): Promise<void> {
       const sourceName = sourceNameOf(name)
+      // One that is under way is as good, unless it makes do with the snapshot.
+      while (inFlight.has(sourceName)) await inFlight.get(sourceName)
       const entry = known(sourceName)
       const attempted = entry?.failure?.at ?? entry?.held?.fetchedAt
       // A failed attempt counts too: asking again and again is no way round the back-off.
-      if (!inFlight.has(sourceName) && attempted !== undefined && ageMs(clock, attempted) < DIRECTORY_LIMITS.forcedRefreshFloorMs) {
+      if (attempted !== undefined && ageMs(clock, attempted) < DIRECTORY_LIMITS.forcedRefreshFloorMs) {
         if (entry?.failure) throw entry.failure.error
         return
       }
-      const retryAfterMs = inFlight.has(sourceName) ? 0 : refreshLimit.take(sourceName)
+      const retryAfterMs = refreshLimit.take(sourceName)
       if (retryAfterMs > 0) throw new SealbusError('ERR_SEALBUS_DIRECTORY_UNAVAILABLE', `the keys of ${JSON.stringify(name)} were refreshed on demand a moment ago`, { retryAfterMs })
       const { failure } = await load(sourceName, true)
       if (failure) throw failure.error

@@ -168,6 +168,16 @@ describe('a snapshot', () => {
     expect(told('changed')).toMatchObject([{ added: [], removed: [one.identity.thumbprint] }])
   })
 
+  it('a fetch on demand does not make do with it either while somebody else is given what it holds', async () => {
+    const { endpoint, clock, restart } = await written()
+    endpoint.answer = json(set(two))
+    clock.advance(MINUTE)
+    const { directory } = restart()
+    await Promise.all([directory.resolve('billing'), ...Array.from({ length: 5 }, () => directory.refresh('billing'))])
+    expect(directory.peek('billing')?.kid).toBe('two')
+    expect(endpoint.requests).toHaveLength(1)
+  })
+
   it('a recipient that the function no longer knows is not in it any more', async () => {
     const { endpoint, clock, restart } = await written()
     let known = false
