@@ -1,4 +1,5 @@
-import { describe, expect, it } from 'vitest'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createClosing } from '../../src/jwks/closing.ts'
 import { createFetcher, type Fetcher, type FetcherOptions } from '../../src/jwks/fetcher.ts'
 import { type Answer, json, startEndpoint, status } from '../support/endpoint.ts'
@@ -61,6 +62,21 @@ describe('attempts', () => {
     const { fetcher, pauses } = fetcherWith()
     expect(await fetcher(busy.url, {})).toMatchObject({ kind: 'unavailable', retryAfterMs: 30_000 })
     expect([busy.requests.length, pauses.length]).toEqual([1, 0])
+  })
+
+  it.each([[0, 100], [0.5, 550], [1, 1_000]])('the pause is by chance: %d is %d ms', async (chance, expected) => {
+    const random = vi.spyOn(Math, 'random').mockReturnValue(chance)
+    onTestFinished(() => random.mockRestore())
+    const { fetcher, pauses } = fetcherWith({ retries: 1, fetch: async () => new Response(null, { status: 503, headers: { 'retry-after': '0' } }) })
+    await fetcher('https://keys.example/', {})
+    expect(pauses).toEqual([expected])
+  })
+
+  it('gives what it was asked for to each attempt, and its version', async () => {
+    const asked: unknown[] = []
+    const { fetcher } = fetcherWith({ retries: 1, fetch: async (_url, init) => (asked.push(new Headers(init?.headers).get('if-none-match')), new Response('{"keys":[]}', { status: asked.length === 1 ? 503 : 200 })) })
+    expect(await fetcher('https://keys.example/', { validators: { etag: '"v1"' }, maxBytes: 5 })).toMatchObject({ kind: 'unavailable', reason: 'sent a body of more than 5 bytes' })
+    expect(asked).toEqual(['"v1"', '"v1"'])
   })
 
   it('`retries: 0` is one attempt', async () => {
@@ -128,6 +144,27 @@ describe('[7.20] connections', () => {
     expect((await fetcher('https://fine.example/', {})).kind).toBe('set')
     await Promise.all(stuck)
     expect(most).toBe(1)
+  })
+
+  it('a host that failed has one connection until it answers, and then six again', async () => {
+    let open = 0
+    let answer = async (): Promise<Response> => Promise.reject(new TypeError('fetch failed'))
+    const { fetcher } = fetcherWith({ retries: 0, fetch: () => answer() })
+    const ask = (count: number): Promise<unknown>[] => Array.from({ length: count }, () => fetcher('https://keys.example/', {}))
+    const atOnce = async (): Promise<number> => {
+      const { promise: go, resolve } = Promise.withResolvers<void>()
+      open = 0
+      answer = async () => (open++, await go, new Response('{"keys":[]}'))
+      const asking = ask(10)
+      await nextTurn()
+      const most = open
+      resolve()
+      await Promise.all(asking)
+      return most
+    }
+    await Promise.all(ask(1))
+    expect(await atOnce()).toBe(1)
+    expect(await atOnce()).toBe(6)
   })
 
   it('a long line at a host that answers is no outage', async () => {
