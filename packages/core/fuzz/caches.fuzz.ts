@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { expect, it, vi } from 'vitest'
+import { beforeEach, expect, it, vi } from 'vitest'
 import { LIMITS } from '../src/limits.ts'
 import type { Identity } from '../src/identity.ts'
 import { createOpener, type Opener } from '../src/open.ts'
@@ -16,6 +16,13 @@ function countedOpener(): { opener: Opener; unwrap: ReturnType<typeof vi.fn<Iden
 const sealer = createSealer({ directory: testDirectory({ okp: KEYS.okp.recipientKey }), channels, contentKeys: 'per-message' })
 const seal = (): Buffer => sealer.sealSync('x', { channel: 'zstd' }).bytes
 const where = { channel: 'zstd' }
+
+// How much is kept is asked here, and not for how long: a busy machine takes longer than a failure is remembered.
+beforeEach(() => {
+  vi.spyOn(performance, 'now').mockReturnValue(performance.now())
+  vi.spyOn(Date, 'now').mockReturnValue(Date.now())
+  return () => vi.restoreAllMocks()
+})
 
 it('keeps as many content keys as its limit says, and no more', () => {
   const { opener, unwrap } = countedOpener()
