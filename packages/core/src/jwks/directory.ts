@@ -207,6 +207,7 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
 
   /** Whether a document that is due is still served; and sees to it that it is read again. */
   const servedLate = (sourceName: string, entry: Entry, held: Held, age: number): boolean => {
+    // One look, not one more promise, for each message that is sealed meanwhile.
     if (!inFlight.has(sourceName) && nextTryMs(clock, entry.failure) === 0) load(sourceName).catch(() => {})
     const remainingMs = longestMs(held, entry) - age
     // Past that it is closed, not weakened: a revoked key may be in there.
@@ -225,7 +226,6 @@ export function createJwksDirectory(options: JwksDirectoryOptions): JwksDirector
   const scheduleRefresh = (sourceName: string): void => {
     const entry = known(sourceName)
     const dueMs = entry?.failure ? nextTryMs(clock, entry.failure) : entry?.held ? entry.held.refreshAtMs - ageMs(clock, entry.held.fetchedAt) : 0
-    clearTimeout(warm.get(sourceName))
     // Keys that are given are never due.
     if (dueMs === Infinity) return
     const timer = setTimeout(() => void load(sourceName).then(() => scheduleRefresh(sourceName)).catch(() => {}), Math.max(1_000, dueMs))

@@ -35,8 +35,8 @@ export interface Entry {
   readonly held?: Held
   readonly failure?: Failure
   /** Whether it was said that a stale set is served, and that it is served no longer. */
-  saidStale: boolean
-  saidExpired: boolean
+  saidStale?: boolean
+  saidExpired?: boolean
 }
 
 export function newSlot({ keys, rejected }: KeySet, previous: Slot | undefined): Slot {
@@ -46,7 +46,7 @@ export function newSlot({ keys, rejected }: KeySet, previous: Slot | undefined):
 /** The object that is known already, for as long as the key is the same: content-key sessions go by it. */
 function reuse(previous: Slot | undefined, key: SetKey): SetKey {
   const known = previous?.keys.find((each) => each.thumbprint === key.thumbprint)
-  const same = known && known.kid === key.kid && known.alg === key.alg && known.notBefore === key.notBefore && known.notAfter === key.notAfter && known.issuedAt === key.issuedAt
+  const same = known && known.kid === key.kid && known.notBefore === key.notBefore && known.notAfter === key.notAfter && known.issuedAt === key.issuedAt
   return same ? known : key
 }
 

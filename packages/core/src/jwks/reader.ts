@@ -59,18 +59,16 @@ export function createReader({ freshMs, maxFreshMs, timeoutMs, fetcher, closing,
     const count = (failure?.count ?? 0) + 1
     const waitMs = backOffMs(count, retryAfterMs)
     const error = typeof reason === 'string' ? new SealbusError('ERR_SEALBUS_DIRECTORY_UNAVAILABLE', `${subject} ${reason}`, { retryAfterMs: Math.ceil(waitMs) }) : reason
-    return { subject, maxStaleMs, ...(held && { held }), failure: failureOf(clock, count, waitMs, error), saidStale: false, saidExpired: failure !== undefined && saidExpired }
+    return { subject, maxStaleMs, ...(held && { held }), failure: failureOf(clock, count, waitMs, error), saidExpired: failure !== undefined && saidExpired }
   }
 
   const unknown = (subject: string, maxStaleMs: number, reason: string): Entry => ({
     subject,
     maxStaleMs,
     failure: failureOf(clock, 1, DIRECTORY_LIMITS.unknownMs, new SealbusError('ERR_SEALBUS_UNKNOWN_RECIPIENT', `${subject} ${reason}`)),
-    saidStale: false,
-    saidExpired: false,
   })
 
-  const renewed = ({ subject, maxStaleMs }: Source, held: Held): Entry => ({ subject, maxStaleMs, held, saidStale: false, saidExpired: false })
+  const renewed = ({ subject, maxStaleMs }: Source, held: Held): Entry => ({ subject, maxStaleMs, held })
 
   /** The sets of a document as slots: with the keys that are known already. */
   const slotsOf = async (sourceName: string, source: Source, bytes: Buffer, previous: Held | undefined): Promise<{ slots: ReadonlyMap<string, Slot>; issuedAt: number | undefined } | string> => {
@@ -111,8 +109,9 @@ export function createReader({ freshMs, maxFreshMs, timeoutMs, fetcher, closing,
   const restored = async (sourceName: string, source: Source): Promise<Held | undefined> => {
     if (source.place.kind === 'given') return undefined
     const stored = await store.find(sourceName, source.place)
-    const sinceMs = stored ? clock.wall() - stored.fetchedAt : -Infinity
-    if (!stored || sinceMs < -DIRECTORY_LIMITS.clockSkewMs) return undefined
+    if (!stored) return undefined
+    const sinceMs = clock.wall() - stored.fetchedAt
+    if (sinceMs < -DIRECTORY_LIMITS.clockSkewMs) return undefined
     const read = await slotsOf(sourceName, source, Buffer.from(stored.body), undefined)
     if (typeof read === 'string') return undefined
     const age = Math.max(0, sinceMs)
@@ -122,9 +121,9 @@ export function createReader({ freshMs, maxFreshMs, timeoutMs, fetcher, closing,
 
   const tell = (sourceName: string, previous: Held | undefined, entry: Entry, result: FetchResult | undefined, ms: number): void => {
     const { failure } = entry
-    const { bytes, status } = { bytes: result?.answer?.bytes, status: result?.answer?.status }
+    const answer = result?.answer
     const outcome = failure ? (failure.error.code === 'ERR_SEALBUS_UNKNOWN_RECIPIENT' ? 'unknown' : 'failed') : result?.kind === 'unchanged' || result?.kind === 'gone' ? result.kind : 'set'
-    emit({ kind: 'fetched', name: sourceName, outcome, ms, ...(bytes !== undefined && { bytes }), ...(status !== undefined && { status }), ...(failure && { error: failure.error.code }) })
+    emit({ kind: 'fetched', name: sourceName, outcome, ms, ...(answer?.bytes !== undefined && { bytes: answer.bytes }), ...(answer && { status: answer.status }), ...(failure && { error: failure.error.code }) })
     const [before, after] = [previous?.slots, entry.held?.slots]
     if (before === after) return
     for (const name of new Set([...(before?.keys() ?? []), ...(after?.keys() ?? [])])) tellChange(emit, name, before?.get(name), after?.get(name))

@@ -191,6 +191,30 @@ describe('directory: fetching', () => {
     expect(endpoint.requests.at(-1)?.headers['if-none-match']).toBe('"v1"')
   })
 
+  it('[7.4] a 410 at first contact is a recipient without keys', async () => {
+    const { directory } = await start(status(410))
+    expect(await rejectionOf(directory.resolve('billing'))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+  })
+
+  it('[7.1] in an outage a set that is due is asked for once in each window of the back-off, however often it is used', async () => {
+    const { directory, clock, told } = observe({ recipients: { billing: 'https://keys.example/' }, fetch: async () => new Response(JSON.stringify(set(one)), { status: told('fetched').length === 0 ? 200 : 503 }) })
+    const key = await directory.resolve('billing')
+    for (let fetched = 2; fetched <= 4; fetched++) {
+      clock.advance(5 * MINUTE)
+      for (let count = 0; count < 100; count++) {
+        expect(directory.peek('billing')).toBe(key)
+        await nextTurn()
+      }
+      expect(told('fetched')).toHaveLength(fetched)
+    }
+  })
+
+  it('[7.7] a name that leads to this machine is asked where loopback is allowed', async () => {
+    const endpoint = await startEndpoint(json(set(one)))
+    const { directory } = observe({ recipients: { billing: endpoint.url.replace('127.0.0.1', 'localhost') } })
+    expect((await directory.resolve('billing')).kid).toBe('one')
+  })
+
   it('[7.9] `keys: []` after a good set closes at once, and so does a set of which no key is usable', async () => {
     for (const revoked of [{ keys: [] }, { keys: [{ kty: 'oct', k: 'AAAA' }] }]) {
       const { endpoint, clock, directory } = await start(json(set(one)))
@@ -562,6 +586,68 @@ describe('directory: bounds and life cycle', () => {
     for (let turn = 0; turn < 10; turn++) await nextTurn()
     expect(directory.health()).toEqual([{ name: 'billing', state: 'cold' }])
     expect(told('changed')).toEqual([])
+  })
+
+  it('[7.19] what is closed while a set is taken in does not keep it, and forgets those that it has', async () => {
+    const { directory } = observe({
+      recipients: { billing: set(one), shipping: set(two) },
+      onEvent: (event): void => {
+        if (event.kind === 'fetched' && event.name === 'shipping') directory.close()
+      },
+    })
+    await directory.resolve('billing')
+    expect(await rejectionOf(directory.resolve('shipping'))).toBe('ERR_SEALBUS_CLOSED')
+    expect(directory.health()).toEqual([{ name: 'billing', state: 'cold' }, { name: 'shipping', state: 'cold' }])
+  })
+
+  it('[7.19] closing leaves neither a connection nor a look at a file', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const file = join(await temporaryFolder(), 'jwks.json')
+    await writeFile(file, JSON.stringify(set(two)))
+    const endpoint = await startEndpoint(json(set(one)))
+    const { directory } = observe({ recipients: { billing: endpoint.url, shipping: { file } } })
+    for (const name of ['billing', 'shipping']) await directory.resolve(name)
+    expect(vi.getTimerCount()).toBe(1)
+    directory.close()
+    expect(vi.getTimerCount()).toBe(0)
+    vi.useRealTimers()
+    // Well before it would be closed for want of requests.
+    await expect.poll(() => endpoint.requests[0]?.socket.destroyed, { timeout: 2_000 }).toBe(true)
+  })
+
+  it('a file is no longer looked at when its set has left for others, nor when its name has another one', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const folder = await temporaryFolder()
+    for (const name of ['a', 'b', 'c']) await writeFile(join(folder, name), JSON.stringify(set(one)))
+    let own = true
+    const { directory, clock } = observe({ recipients: (name) => (own ? { file: join(folder, name) } : set(one)), maxEntries: 2 })
+    const watched: number[] = []
+    for (const name of ['a', 'b', 'c']) {
+      await directory.resolve(name)
+      watched.push(vi.getTimerCount())
+    }
+    own = false
+    clock.advance(MINUTE)
+    await directory.refresh('c')
+    expect([...watched, vi.getTimerCount()]).toEqual([1, 2, 2, 1])
+  })
+
+  it('keepWarm() counts from the last fetch, whoever made it', async () => {
+    const { directory, clock, told } = observe({ recipients: { billing: 'https://keys.example/' }, fetch: async () => new Response(JSON.stringify(set(one))) })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const random = vi.spyOn(Math, 'random').mockReturnValue(0.5)
+    onTestFinished(() => (vi.useRealTimers(), random.mockRestore()))
+    await directory.resolve('billing')
+    clock.advance(100_000)
+    directory.keepWarm(['billing'])
+    vi.advanceTimersByTime(139_999)
+    await nextTurn()
+    expect(told('fetched')).toHaveLength(1)
+    vi.advanceTimersByTime(1)
+    for (let turn = 0; turn < 10; turn++) await nextTurn()
+    expect(told('fetched')).toHaveLength(2)
   })
 
   it('more recipients than `maxEntries`: the longest unused leaves, and is fetched anew', async () => {

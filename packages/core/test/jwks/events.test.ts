@@ -44,7 +44,8 @@ describe('events', () => {
     await rejectionOf(directory.resolve('billing'))
     await rejectionOf(directory.resolve('shipping'))
     expect(told('fetched')).toMatchObject([{ outcome: 'unknown', status: 404, error: 'ERR_SEALBUS_UNKNOWN_RECIPIENT' }, { outcome: 'failed', error: UNAVAILABLE }])
-    expect(told('fetched')[1]).not.toHaveProperty('status')
+    for (const fact of ['status', 'bytes']) expect(told('fetched')[1]).not.toHaveProperty(fact)
+    expect(told('fetched')[0]).not.toHaveProperty('bytes')
   })
 
   it('[7.10] [7.11] each refused key is told once for a set, a leaked private key in plain words', async () => {
@@ -96,6 +97,17 @@ describe('events', () => {
     clock.advance(2 * MINUTE)
     await directory.resolve('billing')
     expect(directory.health()).toEqual([{ name: 'billing', state: 'fresh', ageMs: 0 }])
+  })
+
+  it('the refused keys of a recipient that leaves a registry are told no more', async () => {
+    const endpoint = await startEndpoint(json({ recipients: { billing: set(one), shipping: { keys: ['key'] } } }))
+    const { directory, clock, told } = observe({ registry: endpoint.url })
+    await directory.resolve('billing')
+    endpoint.answer = json({ recipients: { billing: set(one) } })
+    clock.advance(MINUTE)
+    await directory.refresh('billing')
+    expect(told('rejected')).toEqual([{ kind: 'rejected', name: 'shipping', index: 0, reason: 'it is not an object' }])
+    expect(told('fetched')).toHaveLength(2)
   })
 
   it('[7.2] a set that is found too old is told as expired when its source fails, and again after another success', async () => {
