@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { defineChannels, type IdentityStore, opened } from '@sealbus/core'
+import { redrive } from '@sealbus/kafka'
 import type { Batch, Consumer, EachBatchPayload, KafkaMessage } from 'kafkajs'
 import { expect, it } from 'vitest'
 import { describeWithKafka, uniqueName } from '../support/brokers.ts'
@@ -201,5 +202,19 @@ describeWithKafka('Kafka pitfalls: consuming', ({ bootstrap }) => {
     expect(seen.map((message) => opened(message)?.channel)).toEqual(Array(4).fill('orders'))
     expect(Object.keys(seen[0]?.headers ?? {}).toSorted()).toEqual(['__proto__', 'constructor', 'content-type', 'hasOwnProperty', 'toString'].toSorted())
     expect([Object.getPrototypeOf({}), ({} as Record<string, unknown>)['polluted']]).toEqual([Object.prototype, undefined])
+  })
+
+  it('pitfall 14: a message that does not open, with such names, is parked, and comes back by a redrive', async () => {
+    const { consumer, sealed, raw, committed, kafka, stored } = fixture
+    const [topic, parkTopic, retry, groupId] = [await fixture.topic(), await fixture.topic('parked'), await fixture.topic('retry'), uniqueName('group')]
+    const headers = JSON.parse('{"__proto__":"a","constructor":"b","toString":"c"}') as Record<string, string>
+    await raw.send({ topic, messages: [{ value: 'not sealed', headers }] })
+    await sealed.send({ topic, messages: [{ value: 'next' }] })
+    const wrapped = await consumer({ topics: [topic], groupId, park: { topic: parkTopic, producer: raw } })
+    await wrapped.run({ eachMessage: async () => {} })
+    await expect.poll(() => committed(groupId, topic), WAIT).toEqual(['2'])
+    expect(await redrive(kafka, { from: parkTopic, by: groupId, to: retry, dryRun: false })).toMatchObject({ delivered: 1 })
+    const [message] = await stored(retry, 1)
+    expect([String(message?.value), ...Object.keys(message?.headers ?? {}).toSorted()]).toEqual(['not sealed', '__proto__', 'constructor', 'toString'])
   })
 })

@@ -19,6 +19,12 @@ describeWithKafka('Kafka redrive', ({ bootstrap }) => {
 
   describeParkedCommand('Kafka', (from) => ['--topic', from, '--kafka-brokers', bootstrap.join(',')], () => openKafkaHarness(kafka, { transactions: true }))
 
+  it('a topic that is not there is not made: the error names it', async () => {
+    const [from, to] = [uniqueName('parked'), uniqueName('retry')]
+    await createTopics(bootstrap, [{ topic: from, numPartitions: 1 }])
+    await expect(redrive(kafka, { from, by: 'billing', to, dryRun: false })).rejects.toThrow(`there is no topic "${to}"`)
+  })
+
   describe('a key that was deployed late', () => {
     const MESSAGES = 500
     let key: LateKey

@@ -79,7 +79,9 @@ export function checkClient(kafka: object): void {
 
 const JOIN_ATTEMPTS = 20
 const JOIN_PAUSE_MS = 500
-const isRebalance = (error: unknown): boolean => typeof error === 'object' && error !== null && 'type' in error && error.type === 'REBALANCE_IN_PROGRESS'
+/** Whether an error of kafkajs is, or was tried again until it gave up because of, the protocol's error of this name. */
+const isOfType = (error: unknown, type: string): boolean =>
+  typeof error === 'object' && error !== null && (('type' in error && error.type === type) || ('cause' in error && isOfType(error.cause, type)))
 const isRetriable = (error: unknown): boolean => typeof error === 'object' && error !== null && 'retriable' in error && error.retriable === true
 
 async function read(kafka: ReadableKafka, { topic, groupId, passes, onTotal, enough = () => false, signal }: Reading, begun: { shown: boolean }): Promise<void> {
@@ -142,7 +144,7 @@ async function read(kafka: ReadableKafka, { topic, groupId, passes, onTotal, eno
       if (enough()) end(finish)
     } catch (error) {
       // Thrown into the client, it would be tried again.
-      if (isRebalance(error)) anotherMember()
+      if (isOfType(error, 'REBALANCE_IN_PROGRESS')) anotherMember()
       else end(() => fail(error))
     }
   }
@@ -165,13 +167,20 @@ async function read(kafka: ReadableKafka, { topic, groupId, passes, onTotal, eno
   }
 }
 
-/** The partitions that hold records. Rejects with the client's own error where there is no such topic. */
+/**
+ * The partitions that hold records.
+ *
+ * Rejects with what the client rejects with, and with ERR_SEALBUS_INVALID_OPTION where there is no such topic.
+ */
 export async function extentsOf(kafka: ReadableKafka, topic: string): Promise<ReadonlyMap<number, Extent>> {
   const admin = kafka.admin()
   try {
     await admin.connect()
     const offsets = await admin.fetchTopicOffsets(topic)
     return new Map(offsets.filter(({ low, high }) => BigInt(low) < BigInt(high)).map(({ partition, low, high }) => [partition, { low, end: BigInt(high) }]))
+  } catch (error) {
+    // The client's own message does not name the topic.
+    throw isOfType(error, 'UNKNOWN_TOPIC_OR_PARTITION') ? invalid(`there is no topic ${JSON.stringify(topic)}`) : error
   } finally {
     await admin.disconnect()
   }

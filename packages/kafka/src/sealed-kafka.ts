@@ -29,10 +29,10 @@ export function sealKafka<Kafka extends KafkaLike>(kafka: Kafka, options: SealKa
       if (!sealer) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', 'a producer needs a `sealer`: none was given, so nothing would be sealed')
       return sealProducer(kafka.producer(...config), { sealer, ...(keyWaitMs !== undefined && { keyWaitMs }), ...(maxMessageBytes !== undefined && { maxMessageBytes }) })
     },
-    consumer(config: { readonly groupId?: string; readonly kafkaJS?: { readonly groupId?: string } }): ConsumerLike {
+    consumer(config: { readonly groupId?: string; readonly kafkaJS?: { readonly groupId?: string }; readonly 'group.id'?: string }): ConsumerLike {
       if (!opener) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', 'a consumer needs an `opener`: none was given')
-      // Confluent's client has the configuration one level down.
-      const groupId = config?.groupId ?? config?.kafkaJS?.groupId ?? ''
+      // Confluent's client has the configuration one level down, or librdkafka's beside it.
+      const groupId = config?.groupId ?? config?.kafkaJS?.groupId ?? config?.['group.id'] ?? ''
       return openConsumer(kafka.consumer(config as never), { opener, groupId, ...consuming })
     },
   })

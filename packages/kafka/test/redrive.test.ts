@@ -127,7 +127,8 @@ describe('redrive on Kafka', () => {
     const harness = await openKafkaHarness(kafka, { transactions: false })
     await harness.park({ bytes: Buffer.from('1') }, 'ERR_SEALBUS_NOT_SEALED')
     const options = { from: harness.from, by: harness.by, dryRun: false, transactions: false }
-    await expect(redrive(kafka, { ...options, to: `${harness.to}-misspelt` })).rejects.toThrow()
+    await expect(redrive(kafka, { ...options, to: `${harness.to}-misspelt` })).rejects.toThrow(`there is no topic "${harness.to}-misspelt"`)
+    await expect(redrive(kafka, { ...options, from: 'nowhere', to: harness.to })).rejects.toThrow('there is no topic "nowhere"')
     expect(await redrive(kafka, { ...options, to: harness.to })).toMatchObject({ delivered: 1, earlier: 0 })
     await harness.close()
   })

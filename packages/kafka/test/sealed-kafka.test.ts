@@ -1,7 +1,8 @@
 import { Kafka, logLevel, type PartitionerArgs } from 'kafkajs'
 import { beforeEach, describe, expect, expectTypeOf, it } from 'vitest'
 import { openConsumer, sealKafka, type SealKafkaOptions, withPlaintextPartitioner } from '../src/index.ts'
-import { FakeConsumer, FakeProducer, type Keys, makeKeys } from './support/fakes.ts'
+import { FakeConsumer, FakeProducer, type Keys, makeKeys, record } from './support/fakes.ts'
+import { makePayload } from './support/payload.ts'
 
 let keys: Keys
 beforeEach(async () => {
@@ -15,7 +16,7 @@ class FakeKafka {
     this.made.producer.push(producer)
     return producer
   }
-  consumer(_config: { groupId: string }): FakeConsumer {
+  consumer(_config: object): FakeConsumer {
     const consumer = new FakeConsumer([])
     this.made.consumer.push(consumer)
     return consumer
@@ -84,6 +85,15 @@ describe('sealed Kafka', () => {
     const kafka = make({ sealer: keys.sealer })
     Object.assign(kafka, { label: 'mine' })
     expect((kafka as FakeKafka & { label?: string }).label).toBe('mine')
+  })
+
+  it.each([{ groupId: 'billing' }, { kafkaJS: { groupId: 'billing' } }, { 'group.id': 'billing', kafkaJS: {} }])('the group that parks is the one of the configuration %j', async (config) => {
+    const parking = new FakeProducer()
+    const consumer = make({ opener: keys.opener, park: { topic: 'parked', producer: parking } }).consumer(config)
+    await consumer.run({ eachMessage: async () => {} })
+    await consumer.config?.eachBatch?.(makePayload([record(0, Buffer.from('not sealed'))]))
+    expect(parking.sent[0]?.messages[0]?.headers?.['sealbus-park-id']).toBe('billing/orders/0/0')
+    await consumer.stop()
   })
 
   it('refuses at construction what would fail later', () => {
