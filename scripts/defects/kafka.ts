@@ -87,8 +87,8 @@ export const kafkaDefects: readonly Defect[] = [
     name: 'a rejected send is sealed and sent again',
     why: 'the client retries by itself: the copy has another id, and cannot be told from a second message',
     file: 'producer.ts',
-    search: 'sealer.isReady(message))) return sealAndSend()',
-    replace: 'sealer.isReady(message))) return sealAndSend().catch(sealAndSend)',
+    search: 'return inOrder(sealing, [record], ([sealed]) => target.send({ ...record, ...sealed }))',
+    replace: 'const once = (): Promise<unknown> => inOrder(sealing, [record], ([sealed]) => target.send({ ...record, ...sealed }))\n      return once().catch(once)',
     test: ['producer.test.ts', 'a send that the client rejects is rejected: sealed once, and sent once'],
   },
   {
@@ -127,8 +127,8 @@ export const kafkaDefects: readonly Defect[] = [
     name: 'a send overtakes those that wait for keys',
     why: 'the order of a topic is lost',
     file: 'producer.ts',
-    search: 'const before = names.flatMap((name) => waiting.get(name) ?? [])',
-    replace: 'const before: Promise<void>[] = []',
+    search: 'sealing.keys.inOrder(names, ',
+    replace: 'sealing.keys.inOrder([], ',
     test: ['producer.test.ts', 'a batch over two topics is behind what waits on each of them, and what comes later is behind the batch'],
   },
   {

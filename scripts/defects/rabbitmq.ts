@@ -434,9 +434,9 @@ export const rabbitmqDefects: readonly Defect[] = [
   {
     name: 'one that needs no key overtakes those that wait for theirs',
     why: 'the order of a channel is lost',
-    file: 'key-wait.ts',
-    search: 'last === undefined && (message === undefined || sealer.isReady(message))',
-    replace: 'message === undefined || sealer.isReady(message)',
+    file: 'managed-channel.ts',
+    search: 'keys.inOrder(LANE, ',
+    replace: 'keys.inOrder([], ',
     test: ['managed-connection.test.ts', 'are waited for, in order, plain messages included; the caller may use its buffer again'],
   },
   {

@@ -30,6 +30,8 @@ export const LIMITS = {
   channelNameLength: 255,
   /** Destinations remembered by `Channels.at`. */
   resolvedDestinations: 10_000,
+  /** An adapter's wait for keys; Node's timers end longer ones at once. */
+  keyWaitMs: { default: 5_000, least: 0, most: 2_147_483_647 },
   /** Session bounds: where the amortised cost is within a few percent of the floor; and ceilings that no option passes. */
   session: {
     messages: { default: 1_024, least: 1, most: 1_048_576 },

@@ -1,5 +1,5 @@
 import { SealbusError, type Sealer, type SealOptions } from '@sealbus/core'
-import { checkNames, openedEnvelope } from '@sealbus/core/adapter'
+import { checkKeyWaitMs, checkNames, createKeyWait, type KeyWait, openedEnvelope } from '@sealbus/core/adapter'
 import type { InnerProducer, OutgoingRecord, ProducerLike, TopicRecords } from './client-shape.ts'
 import { wrap } from './delegation.ts'
 import { originals } from './partitioner.ts'
@@ -31,21 +31,16 @@ const RECORD_OVERHEAD_BYTES = 128
  */
 export function sealProducer<Producer extends ProducerLike>(producer: Producer, options: SealProducerOptions): Producer {
   checkNames('sealProducer', PRODUCER_OPTIONS, options)
-  const { sealer, keyWaitMs = 5_000, maxMessageBytes = 1_048_588 } = options
-  for (const [name, value] of Object.entries({ keyWaitMs, maxMessageBytes })) {
-    if (!Number.isInteger(value) || value < 0) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', `\`${name}\` is an integer from 0`)
-  }
-  return wrapProducer(producer, { sealer, keyWaitMs, maxMessageBytes, waiting: new Map(), waits: new Set() })
+  const { sealer, keyWaitMs, maxMessageBytes = 1_048_588 } = options
+  if (!Number.isInteger(maxMessageBytes) || maxMessageBytes < 0) throw new SealbusError('ERR_SEALBUS_INVALID_OPTION', '`maxMessageBytes` is an integer from 0')
+  return wrapProducer(producer, { sealer, keys: createKeyWait(sealer, checkKeyWaitMs(keyWaitMs)), maxMessageBytes })
 }
 
 interface Sealing {
   readonly sealer: Sealer
-  readonly keyWaitMs: number
+  /** By topic: one that waits never delays another. Ended when the producer is disconnected. */
+  readonly keys: KeyWait
   readonly maxMessageBytes: number
-  /** The last send of each topic that waits for keys: later ones on that topic go behind it. */
-  readonly waiting: Map<string, Promise<void>>
-  /** All waits for keys, to be ended when the producer is disconnected. */
-  readonly waits: Set<AbortController>
 }
 
 function wrapProducer<Producer extends ProducerLike>(producer: Producer, sealing: Sealing): Producer {
@@ -63,7 +58,7 @@ function wrapProducer<Producer extends ProducerLike>(producer: Producer, sealing
     },
     ...(typeof target.disconnect === 'function' && {
       disconnect(): unknown {
-        for (const wait of sealing.waits) wait.abort()
+        sealing.keys.end()
         return target.disconnect?.()
       },
     }),
@@ -79,56 +74,11 @@ function wrapProducer<Producer extends ProducerLike>(producer: Producer, sealing
 
 /** Seals and sends at once where nothing waits; else behind what waits on the same topics, and never behind others. */
 function inOrder(sealing: Sealing, topics: readonly TopicRecords[], send: (sealed: readonly TopicRecords[]) => Promise<unknown>): Promise<unknown> {
-  const { sealer, waiting } = sealing
   // All that decides where a message goes is read now: the caller may use its objects again while keys are awaited.
-  const drafts = topics.map((each) => ({ given: each, topic: each.topic, records: draftRecords(sealer, each) }))
+  const drafts = topics.map((each) => ({ given: each, topic: each.topic, records: draftRecords(sealing.sealer, each) }))
   const names = [...new Set(drafts.map(({ topic }) => topic))]
-  const before = names.flatMap((name) => waiting.get(name) ?? [])
-  const sealAndSend = (): Promise<unknown> => send(drafts.map(({ given, topic, records }) => ({ ...given, topic, messages: records.map((draft) => sealRecord(sealing, topic, draft)) })))
   const messages = drafts.flatMap(({ records }) => records.flatMap(needsKeys))
-  if (before.length === 0 && messages.every((message) => sealer.isReady(message))) return sealAndSend()
-
-  // The place in line is given up as soon as the client has the records: it keeps their order from there.
-  const earlier = Promise.all(before)
-  const { promise: handedOver, resolve: handOver } = Promise.withResolvers<void>()
-  for (const name of names) waiting.set(name, handedOver)
-  /** Also one that gives up lets nobody past those that were before it. */
-  const leave = async (): Promise<void> => {
-    await earlier
-    for (const name of names) if (waiting.get(name) === handedOver) waiting.delete(name)
-    handOver()
-  }
-  const turn = async (): Promise<unknown> => {
-    try {
-      await keysOf(sealing, messages, earlier)
-      return sealAndSend()
-    } finally {
-      void leave()
-    }
-  }
-  return turn()
-}
-
-/** One wait for all: for the sends before, and then for the keys; ended by the time, or by the producer's end. */
-async function keysOf({ sealer, keyWaitMs, waits }: Sealing, messages: readonly SealOptions[], earlier: Promise<unknown>): Promise<void> {
-  const wait = new AbortController()
-  const { promise: ended, resolve: end } = Promise.withResolvers<void>()
-  wait.signal.addEventListener('abort', () => end())
-  const timer = setTimeout(() => wait.abort(), keyWaitMs)
-  timer.unref()
-  waits.add(wait)
-  const ready = earlier.then(() => sealer.ready({ messages, signal: wait.signal }))
-  try {
-    // A directory may not heed the signal.
-    await Promise.race([ready, ended])
-  } catch (error) {
-    if (!wait.signal.aborted) throw error
-  } finally {
-    clearTimeout(timer)
-    waits.delete(wait)
-    ready.catch(() => {})
-  }
-  if (wait.signal.aborted) throw new SealbusError('ERR_SEALBUS_KEYS_NOT_READY', `the recipients' keys did not come within ${keyWaitMs} ms, or before the producer was disconnected`)
+  return sealing.keys.inOrder(names, messages, () => send(drafts.map(({ given, topic, records }) => ({ ...given, topic, messages: records.map((draft) => sealRecord(sealing, topic, draft)) }))))
 }
 
 /** A record on its way out, read once: what is checked is what is sealed. */

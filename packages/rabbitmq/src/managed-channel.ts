@@ -1,7 +1,7 @@
 import { SealbusError, type Sealer } from '@sealbus/core'
+import { createKeyWait } from '@sealbus/core/adapter'
 import { type Emitter, type ManagedChannel, onEachInner, type PublishOptions } from './client-shape.ts'
 import { wrap } from './delegation.ts'
-import { createKeyWait } from './key-wait.ts'
 import { type Address, createOutgoingSeal, type Outgoing, sealedAhead } from './outgoing.ts'
 import { type Answer, tell } from './promised.ts'
 import { toSealOptions } from './properties.ts'
@@ -23,6 +23,9 @@ export interface ManagedState {
   end(): void
 }
 
+/** All that a channel publishes is in one order. */
+const LANE = ['channel']
+
 /**
  * amqp-connection-manager's channel keeps what is not sent yet, or not confirmed, and publishes it again on the next
  * connection: messages are sealed before they come there, once, and its amqplib channels let them pass.
@@ -36,11 +39,11 @@ export function sealManagedChannel<C extends ManagedChannel>(channel: C, json: b
 
     const publish = async (address: Address, given: unknown, options: PublishOptions, send: (sealed: Outgoing) => Promise<boolean>): Promise<boolean> => {
       const channel = outgoing.channelOf(address, options)
-      const message = channel.plaintext ? undefined : toSealOptions(channel.name, options)
+      const messages = channel.plaintext ? [] : [toSealOptions(channel.name, options)]
       const asGiven = { content: toBuffer(given, json), options }
       // Where it has to wait, the caller may use its objects again.
-      const plain = keys.now(message) ? asGiven : copyOf(asGiven)
-      return await keys.inOrder(message, () => {
+      const plain = keys.now(LANE, messages) ? asGiven : copyOf(asGiven)
+      return await keys.inOrder(LANE, messages, () => {
         if (channel.plaintext) return sendOne(address, plain, send)
         const sealed = outgoing.seal(address, plain.content, plain.options)
         // An opened message's envelope is still in the caller's hands, and is copied.
