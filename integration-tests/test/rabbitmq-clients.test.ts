@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { inspect } from 'node:util'
 import { createSealer, opened, type RecipientDirectory } from '@sealbus/core'
 import { channelHealth, sealAmqp } from '@sealbus/rabbitmq'
 import { type ConfirmChannel, connect, type Message } from 'amqplib'
@@ -149,14 +150,15 @@ describeWithRabbit('RabbitMQ clients', ({ url }) => {
 
     test('pitfall 25: headers arrive as the client itself sends them', async () => {
       const { first } = await world.open(client)
-      const headers = { text: 'ä', number: 7, flag: true, bytes: Buffer.from([0, 255]), list: ['a', 1], none: undefined }
+      // What amqplib makes of a Date or a Uint8Array is its own; sealing makes nothing else of it.
+      const headers = { text: 'ä', number: 7, flag: true, bytes: Buffer.from([0, 255]), list: ['a', 1], none: undefined, when: { '!': 'timestamp', value: 1_700_000_000 }, date: new Date(0), raw: new Uint8Array([1, 2]) }
       await first.publish('', world.orders, canary, { headers })
       const sealed = await world.take(world.orders)
       world.plain.sendToQueue(world.orders, canary, { headers })
       await world.plain.waitForConfirms()
       const plain = await world.take(world.orders)
       expect(sealed && sealed.properties.headers).toEqual(plain && plain.properties.headers)
-      expect(sealed && sealed.properties.headers).toEqual({ text: 'ä', number: 7, flag: true, bytes: Buffer.from([0, 255]), list: ['a', 1] })
+      expect(sealed && sealed.properties.headers).toMatchObject({ text: 'ä', number: 7, flag: true, bytes: Buffer.from([0, 255]), list: ['a', 1], when: { '!': 'timestamp', value: 1_700_000_000 } })
     })
 
     test('pitfall 27: content type and encoding go inside, and come back', async () => {
@@ -210,6 +212,11 @@ describeWithRabbit('RabbitMQ clients', ({ url }) => {
       )
       for (const error of failures) expect(`${error.message} ${error.stack} ${JSON.stringify(error)} ${String(error.cause)}`).not.toContain(secret)
       expect(await world.ready(world.orders)).toBe(0)
+      // Nor one that is told of a message that did not open: a plain one has nothing else in it.
+      world.plain.sendToQueue(world.orders, Buffer.from(`{"card":"${secret}"}`))
+      await first.consume(world.orders, note)
+      await expect.poll(() => world.stopped).toMatchObject([{ error: { code: 'ERR_SEALBUS_NOT_SEALED' } }])
+      expect(inspect([world.stopped, channelHealth(first.own)], { depth: Infinity, showHidden: true })).not.toContain(secret)
     })
 
     test('pitfall 35: wrapping twice throws', async () => {

@@ -63,10 +63,15 @@ export function openChannel<C extends ConsumingChannel>(channel: C, options: Ope
 
 /** For a service that was given no opener: consuming is refused, so that no envelope passes for a message. */
 export function refuseConsuming<C extends ConsumingChannel>(channel: C): C {
-  const refuse = async (): Promise<never> => {
-    throw invalid('consuming needs an `opener`: none was given')
-  }
-  return wrap(channel, 'consuming', () => ({ methods: { consume: refuse, get: refuse } }))
+  return wrap(channel, 'consuming', (target) => {
+    const refuse = (callback?: Answer): unknown => promised(target).answer(callback, Promise.reject(invalid('consuming needs an `opener`: none was given')))
+    return {
+      methods: {
+        consume: (_queue: string, _onMessage: unknown, _given?: unknown, callback?: Answer) => refuse(callback),
+        get: (_queue: string, _given?: unknown, callback?: Answer) => refuse(callback),
+      },
+    }
+  })
 }
 
 export interface CheckedConsuming {

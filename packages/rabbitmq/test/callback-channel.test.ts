@@ -180,6 +180,13 @@ describe('a connection of the callback API', () => {
     }
   })
 
+  test('tells the callback that there is no opener', async () => {
+    const made = sealAmqp(new CallbackConnection(), { sealer }).createChannel({})
+    const refused = [expect.objectContaining({ code: 'ERR_SEALBUS_INVALID_OPTION' })]
+    expect(await heard((done) => expect(made.consume('orders', () => {}, {}, done)).toBe(made))).toEqual(refused)
+    expect(await heard((done) => expect(made.get('orders', {}, done)).toBe(made))).toEqual(refused)
+  })
+
   test('is itself what waitForConnect hands on, and is closed once', async () => {
     const own = new CallbackConnection()
     const connection = sealAmqp(own, options)
