@@ -314,8 +314,8 @@ export const rabbitmqDefects: readonly Defect[] = [
     name: 'a hold has no end',
     why: 'each attempt starts its time anew',
     file: 'consumer-line.ts',
-    search: 'hold ??= newHold()',
-    replace: 'hold = newHold()',
+    search: 'if (!hold?.content.equals(message.content)) hold =',
+    replace: 'hold =',
     test: ['consuming-channel.test.ts', 'ends a hold that is to end'],
   },
   {

@@ -69,8 +69,8 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
   let running = false
   let leaving = false
   let error: SealbusError | undefined
-  /** Of the message at the head, also when it was released and came back. */
-  let hold: { attempts: number; heldSinceMs: number } | undefined
+  /** Of the message at the head, also when it was released and came back; another may come in its place. */
+  let hold: Hold | undefined
   let current = new AbortController()
 
   const isOver = (): boolean => state === 'stopped' || state === 'ended'
@@ -130,7 +130,7 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
     if (waiting.includes(null)) return
     // What was withheld is in the queue again; this copy only tells when to go on.
     while (!signal.aborted) {
-      const decision = settler.decide(why, hold ?? newHold())
+      const decision = settler.decide(why, hold ?? newHold(head.message))
       if (decision.disposition === 'stop') {
         state = 'stopped'
         callOut(() => options.onStopped?.({ queue, error: why, deliveryTag: head.message.fields.deliveryTag }))
@@ -173,7 +173,7 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
       handing(() => head.context(give, message, result.view))
       return
     }
-    hold ??= newHold()
+    if (!hold?.content.equals(message.content)) hold = newHold(message)
     const settlement = await settler.settle(message, result.error, hold)
     if (signal.aborted) return
     if (settlement === 'settled') {
@@ -264,4 +264,10 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
   }
 }
 
-const newHold = (): { attempts: number; heldSinceMs: number } => ({ attempts: 0, heldSinceMs: Date.now() })
+interface Hold {
+  readonly content: Buffer
+  attempts: number
+  readonly heldSinceMs: number
+}
+
+const newHold = ({ content }: AmqpMessage): Hold => ({ content, attempts: 0, heldSinceMs: Date.now() })

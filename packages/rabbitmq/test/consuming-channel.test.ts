@@ -275,6 +275,21 @@ describe('hold', () => {
     expect(raw.cancelled).toEqual([])
   })
 
+  test('of one message is not that of another, which comes in its place after a release', async () => {
+    const { place, park } = parking()
+    await wrapped({ park, consumerTimeoutMs: 1_000, dispositions: { ...quick, keyMissingHoldMs: 700 } }).consume('orders', take)
+    world.source.answers = 'down'
+    raw.deliver('orders', sealed('one'))
+    await expect.poll(() => raw.settled, { timeout: 2_000 }).toEqual(['nack 1 requeue'])
+    world.source.answers = 'now'
+    world.source.lose()
+    raw.deliver('orders', sealed('two'))
+    await sleep(100)
+    expect(place.published).toEqual([])
+    world.source.restore()
+    await expect.poll(() => received).toEqual(['two'])
+  })
+
   test('leaves a queue that counts deliveries until the key is there', async () => {
     await wrapped({ consumerTimeoutMs: 1_000 }).consume('orders', take, { priority: 3 } as object)
     world.source.answers = 'down'
