@@ -110,9 +110,9 @@ function placeOf(owner: string, source: object, rules: SourceRules): Place {
 }
 
 function signers(owner: string, given: readonly JWK[]): readonly SignatureKey[] {
-  const keys = Array.isArray(given) ? given.map(signatureKey) : []
-  if (keys.length === 0 || keys.includes(undefined)) throw invalid(owner, '`signedBy` are public JWKs for signatures, Ed25519 or P-256')
-  return keys.filter((key) => key !== undefined)
+  const keys = Array.isArray(given) ? given.flatMap((key) => signatureKey(key) ?? []) : []
+  if (keys.length === 0 || keys.length < given.length) throw invalid(owner, '`signedBy` are public JWKs for signatures, Ed25519 or P-256')
+  return keys
 }
 
 function pinned(owner: string, pins: unknown): ReadonlySet<string> {

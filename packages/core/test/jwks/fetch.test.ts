@@ -54,6 +54,7 @@ describe('[7.8] Cache-Control', () => {
   it('304 to a request without an ETag is an outage, and no revocation', async () => {
     const { directory } = await start(status(304))
     expect(await rejectionOf(directory.resolve('billing'))).toBe(UNAVAILABLE)
+    expect(await fetchKeySet('https://keys.example/', { fetch: async () => new Response(null, { status: 304 }), timeoutMs: 1_000 })).toMatchObject({ kind: 'unavailable', passing: false })
   })
 })
 
@@ -116,7 +117,7 @@ describe('one request', () => {
   it('follows no redirect, carries no credentials, and asks for key sets', async () => {
     const { init } = await get(good())
     expect(init).toMatchObject({ redirect: 'manual', credentials: 'omit', signal: expect.any(AbortSignal) as AbortSignal })
-    expect(init?.headers).toEqual({ accept: 'application/jwk-set+json, application/json, application/jose' })
+    expect(init?.headers).toStrictEqual({ accept: 'application/jwk-set+json, application/json, application/jose' })
     expect((await get(good(), { validators: { etag: '"v1"', lastModified: 'then' } })).init?.headers).toMatchObject({ 'if-none-match': '"v1"', 'if-modified-since': 'then' })
   })
 

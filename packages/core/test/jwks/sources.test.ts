@@ -149,6 +149,7 @@ describe('a registry', () => {
     for (const name of ['__proto__', 'constructor', '']) expect(await rejectionOf(directory.resolve(name))).toBe(UNKNOWN)
     directory.keepWarm(['billing', 'shipping'])
     expect(endpoint.requests).toHaveLength(1)
+    expect(directory.health()).toEqual([{ name: 'registry', state: 'fresh', ageMs: 0 }])
   })
 
   it('one bad set, or one bad key, spoils no other', async () => {
@@ -351,7 +352,7 @@ describe('options', () => {
     ['a misspelt source', { recipients: { billing: { url, pin: ['x'] } } }],
     ['an empty file name', { recipients: { billing: { file: '' } } }],
     ['keys that are no list', { recipients: { billing: { keys: {} } } }],
-    ['given keys that are to be signed', { recipients: { billing: { keys: [], signedBy: [{}] } } }],
+    ['given keys that are to be signed', { recipients: { billing: { keys: [], signedBy: [{ kty: 'OKP', crv: 'Ed25519', x: 'A'.repeat(43) }] } } }],
     ['no signature keys', { recipients: { billing: { url, signedBy: [] } } }],
     ['a signature key of another kind', { recipients: { billing: { url, signedBy: [{ kty: 'RSA', n: 'AA', e: 'AQAB' }] } } }],
     ['signature keys that are no list', { recipients: { billing: { url, signedBy: { kty: 'OKP' } } } }],
@@ -361,6 +362,7 @@ describe('options', () => {
     ['a pin that is too long', { recipients: { billing: { url, pins: ['A'.repeat(44)] } } }],
     ['a pin that is no text', { recipients: { billing: { url, pins: [['A'.repeat(43)]] } } }],
     ['a registry that is stale for too long', { registry: { url, maxStaleMs: 86_400_001 } }],
+    ['pins of a registry that are a number', { registry: { url, pins: 7 } }],
     ['pins of a registry that are no object', { registry: { url, pins: 'billing' } }],
     ['a misspelt member of a registry', { registry: { url, pin: {} } }],
     ['hosts with something else', { recipients: {}, hosts: ['keys.example', 7] }],
