@@ -1,5 +1,7 @@
+import { execFile, execFileSync } from 'node:child_process'
 import { appendFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { readKeyFile, watchKeyFile } from '../../src/jwks/key-file.ts'
 import { temporaryFolder } from '../support/directories.ts'
@@ -25,6 +27,14 @@ describe('a key file', () => {
     expect(await readKeyFile(await path(''), 8)).toMatchObject({ kind: 'set', body: Buffer.alloc(0) })
     expect(await readKeyFile(await path(), 8)).toEqual({ kind: 'unavailable', reason: 'cannot be read (ENOENT)', passing: true })
     expect(await readKeyFile(await temporaryFolder(), 8)).toEqual({ kind: 'unavailable', reason: 'cannot be read (EISDIR)', passing: true })
+  })
+
+  it('that comes in pieces is read to its end', async () => {
+    const pipe = await path()
+    execFileSync('mkfifo', [pipe])
+    const writing = promisify(execFile)('sh', ['-c', `(printf 1234; sleep 0.2; printf 5678) > "$1"`, 'sh', pipe])
+    expect(await readKeyFile(pipe, 8)).toMatchObject({ kind: 'set', body: Buffer.from('12345678') })
+    await writing
   })
 
   it('has a version, which changes with it', async () => {
