@@ -49,6 +49,7 @@ describe('headers of a parked copy', () => {
     const kept = withoutParkHeaders({ ...good, ...others, ['__proto__' as string]: 'p' })
     expect(Object.keys(kept).toSorted()).toEqual(['__proto__', 'constructor', 'sealbus-park', 'trace'].toSorted())
     expect(Object.getPrototypeOf(kept)).toBe(Object.prototype)
+    expect(Object.getOwnPropertyDescriptor(kept, 'trace'), 'as any header').toEqual({ value: ['a', 'b'], enumerable: true, writable: true, configurable: true })
     expect(withoutParkHeaders(undefined)).toEqual({})
   })
 })
@@ -75,6 +76,10 @@ describe('digest of a copy', () => {
     ['a part that moved into the next', { id: 'billing/orders/0/1', key: Buffer.from('7k') }],
   ])('is another for another %s', (_, change) => {
     expect(copyDigest({ ...copy, ...change })).not.toBe(copyDigest(copy))
+  })
+
+  it('is another where the parts are, though all of them together are the same', () => {
+    expect(copyDigest({ ...copy, id: 'a- b', key: Buffer.from('c') })).not.toBe(copyDigest({ ...copy, id: 'a', key: Buffer.from('b- c') }))
   })
 
   it('tells no key from an empty one', () => {

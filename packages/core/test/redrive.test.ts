@@ -9,7 +9,7 @@ import { copyDigest, type ParkedCopy } from '../src/parked.ts'
 import { createRedriveRun, type KeptCopy, type RedriveOptions, type RedriveRun, type RedriveRunOptions } from '../src/redrive.ts'
 import { createSealer, type Sealer } from '../src/seal.ts'
 import { createStaticDirectory } from '../src/static-directory.ts'
-import { codeOf } from './support/thrown.ts'
+import { codeOf, thrownBy } from './support/thrown.ts'
 
 describe('a redrive run', () => {
   const channels = defineChannels({ orders: { to: ['billing'] }, mixed: { to: ['billing'], accept: 'sealed-or-plain' } })
@@ -180,8 +180,8 @@ describe('a redrive run', () => {
     const bare = sealed()
     await run.judge({ ...bare, headers: { trace: '1' } })
     await run.judge({ ...bare, id: 'other', key: null, contentType: 'application/json' })
-    expect(plain.mock.calls).toEqual([[bare.bytes, { channel: 'orders' }], [bare.bytes, { channel: 'orders', contentType: 'application/json' }]])
-    expect(opened.mock.calls).toEqual([[bare.bytes, { channel: 'orders', headers: { trace: '1' }, signal }], [bare.bytes, { channel: 'orders', headers: {}, key: null, signal }]])
+    expect(plain.mock.calls).toStrictEqual([[bare.bytes, { channel: 'orders' }], [bare.bytes, { channel: 'orders', contentType: 'application/json' }]])
+    expect(opened.mock.calls).toStrictEqual([[bare.bytes, { channel: 'orders', headers: { trace: '1' }, signal }], [bare.bytes, { channel: 'orders', headers: {}, key: null, signal }]])
     await begin({ opener, channel: 'orders' }).judge(bare)
     expect(opened.mock.lastCall?.[1]).not.toHaveProperty('signal')
   })
@@ -244,27 +244,32 @@ describe('a redrive run', () => {
     for (const options of [{ codes: [] }, { origins: [] }]) expect(await actionOf(begin({ dryRun: false, ...options }), sealed())).toBe('leave')
   })
 
-  it.each<[string, object]>([
-    ['a parking place that is no name', { from: 7 }],
-    ['an empty name of who parked', { by: '' }],
-    ['a code beside a good one', { codes: ['ERR_SEALBUS_MALFORMED', 'ERR_SEALBUS_X'] }],
-    ['an origin beside a good one', { origins: ['orders', 7] }],
-    ['origins that are no list', { origins: 'orders' }],
-    ['no parking place', { from: '' }],
-    ['nobody who parked', { by: undefined }],
-    ['an empty destination', { to: '' }],
-    ['a destination of another kind', { to: 7 }],
-    ['the parking place as destination', { to: 'parked' }],
-    ['a function without an opener', { to: () => {} }],
-    ['a misspelt option', { dryrun: false }],
-    ['a dry run that is no boolean', { dryRun: 'false' }],
-    ['a code that is none', { codes: ['ERR_SEALBUS_X'] }],
-    ['codes that are no list', { codes: 'ERR_SEALBUS_MALFORMED' }],
-    ['origins that are no names', { origins: [7] }],
-    ['a limit of 0', { limit: 0 }],
-    ['a limit out of range', { limit: 1_000_000_001 }],
-  ])('refuses %s', (_, options) => {
-    expect(codeOf(() => begin(options as never))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  it.each<[string, object, string]>([
+    ['a parking place that is no name', { from: 7 }, '`from` is a name'],
+    ['an empty name of who parked', { by: '' }, '`by` is a name'],
+    ['a code beside a good one', { codes: ['ERR_SEALBUS_MALFORMED', 'ERR_SEALBUS_X'] }, '`codes` is a list'],
+    ['an origin beside a good one', { origins: ['orders', 7] }, '`origins` is a list'],
+    ['origins that are no list', { origins: 'orders' }, '`origins` is a list'],
+    ['no parking place', { from: '' }, '`from` is a name'],
+    ['nobody who parked', { by: undefined }, '`by` is a name'],
+    ['an empty destination', { to: '' }, '`to` is a name or a function'],
+    ['a destination of another kind', { to: 7 }, '`to` is a name or a function'],
+    ['the parking place as destination', { to: 'parked' }, '`to` is another place'],
+    ['a function without an opener', { to: () => {} }, '`to` is a function'],
+    ['a misspelt option', { dryrun: false }, 'a redrive has no "dryrun"'],
+    ['a dry run that is no boolean', { dryRun: 'false' }, '`dryRun` is a boolean'],
+    ['a code that is none', { codes: ['ERR_SEALBUS_X'] }, '`codes` is a list'],
+    ['codes that are no list', { codes: 'ERR_SEALBUS_MALFORMED' }, '`codes` is a list'],
+    ['origins that are no names', { origins: [7] }, '`origins` is a list'],
+    ['a limit of 0', { limit: 0 }, '`limit` is an integer'],
+    ['a limit out of range', { limit: 1_000_000_001 }, '`limit` is an integer'],
+  ])('refuses %s', (_, options, message) => {
+    expect(thrownBy(() => begin(options as never))).toMatchObject({ code: 'ERR_SEALBUS_INVALID_OPTION', message: expect.stringContaining(message) as string })
+  })
+
+  it('may do without a destination, which the broker may know, and have a function where it opens', () => {
+    expect(() => begin({ to: undefined })).not.toThrow()
+    expect(() => begin({ to: () => {}, opener, channel: 'orders' })).not.toThrow()
   })
 
   it('needs a channel to open on', () => {
@@ -286,7 +291,13 @@ describe('a list of parked copies', () => {
     expect([wants({}, { redriven: true }), wants({ redriven: true }, { redriven: true }), wants({ redriven: true })]).toEqual([false, true, true])
   })
 
-  it.each([[{ from: '' }], [{ from: 7 }], [{ from: 'p', limit: 0 }], [{ from: 'p', limit: 10_001 }], [{ from: 'p', lmit: 1 }]])('refuses %j', (options) => {
-    expect(codeOf(() => checkListParked(options as never))).toBe('ERR_SEALBUS_INVALID_OPTION')
+  it.each<[object, string]>([
+    [{ from: '' }, '`from` is the name of a parking place'],
+    [{ from: 7 }, '`from` is the name of a parking place'],
+    [{ from: 'p', limit: 0 }, '`limit` is an integer from 1 to 10000'],
+    [{ from: 'p', limit: 10_001 }, '`limit` is an integer from 1 to 10000'],
+    [{ from: 'p', lmit: 1 }, 'a list of parked copies has no "lmit"'],
+  ])('refuses %j: %s', (options, message) => {
+    expect(thrownBy(() => checkListParked(options as never))).toMatchObject({ code: 'ERR_SEALBUS_INVALID_OPTION', message })
   })
 })
