@@ -43,6 +43,7 @@ describe('firstOf', () => {
     const directory = firstOf(refusing(UNAVAILABLE), createStaticDirectory({ billing: two.publicJwk }))
     expect(directory.peek('billing')?.kid).toBe('two')
     expect((await directory.resolve('billing')).kid).toBe('two')
+    expect((await directory.resolve('billing', {})).kid).toBe('two')
     const first = refusing(UNAVAILABLE)
     const none = firstOf(first, refusing(UNAVAILABLE))
     expect(codeOf(() => none.peek('billing'))).toBe(UNAVAILABLE)

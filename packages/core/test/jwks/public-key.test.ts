@@ -23,6 +23,14 @@ describe('[7.12] RSA', () => {
     for (const e of ['Aw', '__8', 'AQAC', exponent(2_147_483_646), exponent(2_147_483_649)]) expect([e, rsa(modulus(256), e)]).toEqual([e, EXPONENT])
   })
 
+  it('with an even modulus is refused', () => {
+    const even = modulus(256)
+    for (const last of [0x00, 0x02, 0xfe]) {
+      even[255] = last
+      expect(rsa(even)).toEqual({ reason: 'its modulus is even' })
+    }
+  })
+
   it('with a leading zero, or without a value, is refused', () => {
     expect(rsa(modulus(256), exponent(65_537))).toEqual(MEMBERS)
     for (const change of [{ n: '' }, { e: '' }, { n: 7 }, { e: undefined }]) expect(checkPublicKey({ kty: 'RSA', n: modulus(256).toString('base64url'), e: 'AQAB', ...change })).toEqual(MEMBERS)
