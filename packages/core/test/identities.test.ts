@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
@@ -120,7 +121,7 @@ describe('identities', () => {
 
   it.each<[string, boolean]>([
     ...['/a.json', 'b.JWKS', 'c d.jwk'].map((path): [string, boolean] => [path, true]),
-    ...['a.txt', 'a.json.bak', 'a{.json', 'a}.json', 'a".json', 'a\n.json', 'a\r.json'].map((path): [string, boolean] => [path, false]),
+    ...['a.txt', 'a.json.bak', 'a{b.json', 'a}b.json', 'a"b.json', 'a\n.json', 'a\r.json'].map((path): [string, boolean] => [path, false]),
   ])('a path %j is in an error: %j', async (path, shown) => {
     const { message } = (await rejectedBy(loadIdentities(join('/nowhere', path)))) as Error
     expect(message.includes(path)).toBe(shown)
@@ -157,6 +158,9 @@ describe('identities', () => {
     ['an empty kid', 'key 0 has a kid that is no string', () => [privateJwk(0, { kid: '' })]],
     ['a key without a kid', 'key 0 has an unknown state', () => [{ ...privateJwk(0), kid: undefined, state: 'lost' }]],
     ['a kid that is long', `key "${'k'.repeat(80)}" has an unknown state`, () => [privateJwk(0, { kid: 'k'.repeat(500), state: 'lost' })]],
+    ['§7.12 an RSA key of 1,024 bits', 'key "small": its modulus has 1024 bits, not 2048 to 4096', () => [{ ...generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey.export({ format: 'jwk' }), kid: 'small' }]],
+    ['a key of a curve that is not permitted', 'key "k1": its key type, curve or alg is not permitted', () => [{ ...generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey.export({ format: 'jwk' }), kid: 'k1' }]],
+    ['an alg of another kind', 'key "X25519": its key type, curve or alg is not permitted', () => [privateJwk(3, { alg: 'RSA-OAEP-256' })]],
     ['a tombstone without a time', 'key "x" is destroyed, and needs a kid and a `destroyed_at` time', () => [{ kid: 'x', state: 'destroyed' }]],
     ['a tombstone with a time that is none', 'key "x" is destroyed, and needs a kid and a `destroyed_at` time', () => [{ kid: 'x', state: 'destroyed', destroyed_at: 'yesterday' }]],
     ['a tombstone with a time that is no text', 'key "x" is destroyed, and needs a kid and a `destroyed_at` time', () => [{ kid: 'x', state: 'destroyed', destroyed_at: 0 }]],
@@ -174,6 +178,24 @@ describe('identities', () => {
     for (const source of [{ keys: 'none' as never }, { keys: undefined as never }]) {
       expect(await rejectedBy(loadIdentities(source))).toMatchObject({ code: INVALID, message: 'identities: it is no JWK Set: there is no `keys` array' })
     }
+  })
+
+  it.each(['null', '7', '"keys"', '[]', '{}', '{"keys":{}}', ''])('a variable that holds %s is no set', async (text) => {
+    process.env['SEALBUS_TEST_TEXT'] = text
+    onTestFinished(() => void delete process.env['SEALBUS_TEST_TEXT'])
+    expect(await rejectedBy(loadIdentities({ env: 'SEALBUS_TEST_TEXT' }))).toMatchObject({ code: INVALID, message: 'identities: it is no JWK Set: there is no `keys` array' })
+  })
+
+  it.runIf(process.platform === 'linux')('a file is closed after each read', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'sealbus-'))
+    onTestFinished(() => rm(directory, { recursive: true }))
+    const file = join(directory, 'private.jwks.json')
+    await writeFile(file, JSON.stringify({ keys: [privateJwk(3)] }), { mode: 0o600 })
+    const store = await loadIdentities(file, { reloadMs: false })
+    const open = async (): Promise<number> => (await readdir('/proc/self/fd')).length
+    const before = await open()
+    for (let count = 0; count < 50; count++) await store.refresh()
+    expect(await open()).toBeLessThan(before + 25)
   })
 
   it('a tombstone may do without a reason', async () => {
