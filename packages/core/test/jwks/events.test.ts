@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
+import { createEmit } from '../../src/jwks/events.ts'
 import { MINUTE, observe, set, UNAVAILABLE, until } from '../support/directories.ts'
 import { json, startEndpoint, status } from '../support/endpoint.ts'
 import { testKey, type TestKey } from '../support/keys.ts'
@@ -175,6 +176,14 @@ describe('events', () => {
     await directory.resolve('billing')
     expect(seen).toEqual(events)
     expect(events.map(({ kind }) => kind)).toEqual(['fetched', 'changed'])
+  })
+
+  it('nobody need listen', () => {
+    const uncaught = vi.fn<(task: () => void) => void>()
+    vi.stubGlobal('queueMicrotask', uncaught)
+    onTestFinished(() => void vi.unstubAllGlobals())
+    createEmit(undefined)({ kind: 'snapshot-failed', reason: 'none' })
+    expect(uncaught).not.toHaveBeenCalled()
   })
 
   it('a listener that throws takes nothing with it but is heard', async () => {

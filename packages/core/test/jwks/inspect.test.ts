@@ -61,6 +61,13 @@ describe('an inspection', () => {
     expect((await inspect('shipping')).problem).toBe('it is no key set: it is signed for another recipient')
   })
 
+  it('reaches this machine by a name where loopback is allowed, and leaves no connection', async () => {
+    const endpoint = await startEndpoint(json({ keys: [one.publicJwk] }))
+    expect((await inspectKeySet(endpoint.url.replace('127.0.0.1', 'localhost'), { allowInsecureLoopback: true })).chosen?.kid).toBe('one')
+    // Well before it would be closed for want of requests.
+    await expect.poll(() => endpoint.requests[0]?.socket.destroyed, { timeout: 2_000 }).toBe(true)
+  })
+
   it('asks an address only where it is listed', async () => {
     const fetched: string[] = []
     const fetch: typeof globalThis.fetch = async (url) => (fetched.push(new Request(url).url), new Response('{"keys":[]}'))
