@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type ChannelDeclaration, defineChannels } from '../src/channels.ts'
-import { bindHeaders, checkContext, type Context, decodeContext, encodeContext, hashRecordKey, type Surroundings } from '../src/context.ts'
+import { bindHeaders, checkContext, type Context, decodeContext, decodeRepeated, encodeContext, hashRecordKey, repeatedContext, type Surroundings } from '../src/context.ts'
 import { parseJson } from '../src/json.ts'
 import { codeOf } from './support/thrown.ts'
 
@@ -160,4 +160,36 @@ describe('context: where it belongs', () => {
     expect(check({ realm: 'test' }, { realm: 'prod' })).toBe(MISMATCH)
     expect(check({}, { realm: 'prod' })).toBe(MISMATCH)
   })
+})
+
+describe('a context whose channel and recipients are known', () => {
+  const context = (own: Partial<Context>): Context => ({ id: 'x', iat: 1, channel: 'orders', to: ['a', 'b'], ...own })
+  const known = repeatedContext(context({}))
+  const decode = (msg: string): Context | undefined => decodeRepeated(`before${msg}}`, 6, known)
+  const digest = Buffer.alloc(32, 255).toString('base64url')
+
+  it.each<Partial<Context>>([{}, { id: ' !#[]~' }, { id: 'x'.repeat(128) }, { iat: 0 }, { iat: 10 }, { iat: 999_999_999_999 }, { key: digest }])('is read without parsing: %o', (own) => {
+    const text = encodeContext(context(own))
+    expect(decode(text)).toEqual(decodeContext(parseJson(text)))
+  })
+
+  it.each([
+    ['another channel', encodeContext(context({ channel: 'invoices' }))],
+    ['other recipients', encodeContext(context({ to: ['a', 'c'] }))],
+    ['recipients in another order', encodeContext(context({ to: ['b', 'a'] }))],
+    ['an id to be unescaped', encodeContext(context({ id: 'x"y' }))],
+    ['an id beyond ASCII', encodeContext(context({ id: 'é' }))],
+    ['an id that is too long', encodeContext(context({ id: 'x'.repeat(129) }))],
+    ['an empty id', encodeContext(context({ id: '' }))],
+    ['a time of thirteen digits', encodeContext(context({ iat: 1_000_000_000_000 }))],
+    ['a time with a zero in front', encodeContext(context({})).replace('"iat":1', '"iat":01')],
+    ['a negative time', encodeContext(context({ iat: -1 }))],
+    ['a digest with stray bits', encodeContext(context({ key: `${digest.slice(0, -1)}9` }))],
+    ['a digest that is too short', encodeContext(context({ key: digest.slice(1) }))],
+    ['a content encoding', encodeContext(context({ contentEncoding: 'gzip' }))],
+    ['bound headers', encodeContext(context({ headers: { trace: ['YQ'] } }))],
+    ['another version', encodeContext(context({})).replace('"v":1', '"v":2')],
+    ['a text behind it', `${encodeContext(context({}))} `],
+    ['a text before it', ` ${encodeContext(context({}))}`],
+  ])('is left to be parsed with %s', (_title, msg) => expect(decode(msg)).toBeUndefined())
 })
