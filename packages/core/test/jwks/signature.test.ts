@@ -100,7 +100,8 @@ describe('a signed set', () => {
     const [old, next] = [await ours.sign({ ...set(one), iat: SECONDS - 60 }), await ours.sign({ ...set(two), iat: SECONDS })]
     const endpoint = await startEndpoint(answer(next))
     const { directory, clock } = observe({ recipients: { billing: { url: endpoint.url, signedBy: [ours.publicJwk] } } })
-    await directory.resolve('billing')
+    const key = await directory.resolve('billing')
+    expect(key).not.toHaveProperty('notAfter')
     for (const replayed of [old, await ours.sign(set(one))]) {
       endpoint.answer = answer(replayed)
       clock.advance(MINUTE)
@@ -111,6 +112,7 @@ describe('a signed set', () => {
     clock.advance(MINUTE)
     await directory.refresh('billing')
     expect(directory.health()).toMatchObject([{ state: 'fresh' }])
+    expect(directory.peek('billing'), 'content keys go by the object').toBe(key)
   })
 
   it.each<[string, number]>([['unchanged', 304], ['gone', 410]])('an older one than the last is refused also after an answer that it is %s', async (_title, code) => {
