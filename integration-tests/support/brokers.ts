@@ -59,6 +59,7 @@ export function uniqueName(stem: string): string {
 export interface NewTopic {
   topic: string
   numPartitions: number
+  configEntries?: { name: string; value: string }[]
 }
 
 /** Creates topics with the cluster's own replication factor, and waits until every partition has a leader. */

@@ -1,4 +1,5 @@
 import { opened, type Opener } from '@sealbus/core'
+import { PARK_HEADERS } from '@sealbus/core/adapter'
 import { redrive, type RedrivenPayload, sealKafka } from '@sealbus/kafka'
 import { Kafka, logLevel, type Producer } from 'kafkajs'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -23,6 +24,28 @@ describeWithKafka('Kafka redrive', ({ bootstrap }) => {
     const [from, to] = [uniqueName('parked'), uniqueName('retry')]
     await createTopics(bootstrap, [{ topic: from, numPartitions: 1 }])
     await expect(redrive(kafka, { from, by: 'billing', to, dryRun: false })).rejects.toThrow(`there is no topic "${to}"`)
+  })
+
+  it('large messages of one key, from a parking topic that holds them compressed, go out in calls that the destination takes, in their order', async () => {
+    const by = uniqueName('billing')
+    const [from, to] = [`${by}-parked`, `${by}-retry`]
+    await createTopics(bootstrap, [{ topic: from, numPartitions: 1, configEntries: [{ name: 'compression.type', value: 'gzip' }] }, { topic: to, numPartitions: 1 }])
+    const raw = kafka.producer()
+    await raw.connect()
+    const numbers = Array.from({ length: 12 }, (_, n) => `${n}`)
+    const headers = (n: string): Record<string, string> => ({ [PARK_HEADERS.id]: `${by}/orders/0/${n}`, [PARK_HEADERS.code]: 'ERR_SEALBUS_NOT_SEALED', [PARK_HEADERS.by]: by })
+    for (const n of numbers) await raw.send({ topic: from, messages: [{ key: 'large', value: Buffer.alloc(100_000, `${n} `), headers: headers(n) }] })
+    await raw.disconnect()
+    expect(await redrive(kafka, { from, by, to, dryRun: false })).toMatchObject({ ended: 'complete', delivered: 12 })
+
+    const arrived: string[] = []
+    const reader = kafka.consumer({ groupId: uniqueName('reader'), maxWaitTimeInMs: 100 })
+    await reader.connect()
+    await reader.subscribe({ topic: to, fromBeginning: true })
+    await reader.run({ eachMessage: async ({ message: { value } }) => void arrived.push(`${value?.length} ${value?.toString('utf8', 0, 4).trim().split(' ')[0]}`) })
+    await expect.poll(() => arrived.length, TIMEOUT).toBe(12)
+    await reader.disconnect()
+    expect(arrived).toEqual(numbers.map((n) => `100000 ${n}`))
   })
 
   describe('a key that was deployed late', () => {

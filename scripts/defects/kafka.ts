@@ -440,6 +440,14 @@ export const kafkaDefects: readonly Defect[] = [
     test: ['redrive.test.ts', 'each call of the client goes to one partition, transactions: true: kafkajs loses or doubles parts of others'],
   },
   {
+    name: 'all messages of one key go out in one call',
+    why: 'kafkajs makes one batch of them, larger than the topic takes: each run ends at the same place',
+    file: 'redrive-sender.ts',
+    search: 'if (bytes > CALL_BYTES) {',
+    replace: 'if (calls.length === 0) {',
+    test: ['redrive.test.ts', 'what one call carries is bounded in bytes, or is one message; what one run collects is too; the order of a key stays'],
+  },
+  {
     name: "a copy passes for a mark, by a header that its message brought along",
     why: 'whoever can write to the origin topic hides copies',
     file: 'parked-copy.ts',

@@ -4,6 +4,7 @@ import type { InnerProducer, OutgoingRecord, ProducerLike, TopicRecords } from '
 import { wrap } from './delegation.ts'
 import { originals } from './partitioner.ts'
 import { checkRecord, toPlainRecord, toSealedRecord, toSealOptions } from './record.ts'
+import { sizeOf } from './record-size.ts'
 
 export interface SealProducerOptions {
   readonly sealer: Sealer
@@ -15,9 +16,6 @@ export interface SealProducerOptions {
 
 /** The names of the options, for the check that none is misspelt. */
 export const PRODUCER_OPTIONS: Record<keyof SealProducerOptions, true> = { sealer: true, keyWaitMs: true, maxMessageBytes: true }
-
-/** What a record costs besides its key, value and headers: an upper bound of the batch's and record's own fields. */
-const RECORD_OVERHEAD_BYTES = 128
 
 /**
  * Wraps a producer so that what it sends is sealed, its transactions included. One call of the client's for each of
@@ -120,17 +118,6 @@ function sealRecord({ sealer, maxMessageBytes }: Sealing, topic: string, { origi
   }
   originals.set(sealed, original)
   return sealed
-}
-
-function sizeOf({ key, value, headers = {} }: OutgoingRecord): number {
-  let size = RECORD_OVERHEAD_BYTES + sizeOfBytes(key) + sizeOfBytes(value)
-  for (const name of Object.keys(headers)) size += Buffer.byteLength(name) + sizeOfBytes(headers[name]) + 4
-  return size
-}
-
-function sizeOfBytes(bytes: unknown): number {
-  if (Array.isArray(bytes)) return bytes.reduce<number>((sum, each) => sum + sizeOfBytes(each), 0)
-  return typeof bytes === 'string' || Buffer.isBuffer(bytes) ? Buffer.byteLength(bytes) : 0
 }
 
 function isTopicRecords(value: unknown): value is TopicRecords {

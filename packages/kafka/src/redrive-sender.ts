@@ -3,6 +3,7 @@ import type { DeliveredRecord, InnerProducer, MessagePayload, OutgoingRecord, To
 import { markOf } from './parked-copy.ts'
 import type { ReadableKafka } from './parked-topic.ts'
 import { toOpenedRecord, toSendableHeaders } from './record.ts'
+import { sizeOf } from './record-size.ts'
 
 /** What a redrive's own handler is given: the shape of kafkajs' `eachMessage`, with the place of the parked copy. */
 export interface RedrivenPayload extends MessagePayload {
@@ -102,10 +103,29 @@ export function createSender(kafka: ReadableKafka, { from, by, to, transactions 
   }
 }
 
+/** Half of what a topic takes by default in one batch, which is what kafkajs makes of a call's messages for one partition. */
+const CALL_BYTES = 500_000
+
 /** Messages of one key are for one partition, whatever the partitioner; of those without one, nobody knows. */
 function byPartition(deliveries: readonly DeliveryOf[]): readonly (readonly OutgoingRecord[])[] {
   const byKey = Map.groupBy(deliveries, ({ delivery: { copy } }, index) => copy.key?.toString('base64') ?? index)
-  return Array.from(byKey.values(), (each) => each.map(({ delivery }) => toOriginal(delivery.copy)))
+  return Array.from(byKey.values()).flatMap((each) => inCalls(each.map(({ delivery }) => toOriginal(delivery.copy))))
+}
+
+/** In their order, each call within `CALL_BYTES`, or of one message: the copies may have been compressed, or come one by one. */
+function inCalls(messages: readonly OutgoingRecord[]): readonly (readonly OutgoingRecord[])[] {
+  const calls: OutgoingRecord[][] = []
+  let bytes = CALL_BYTES
+  for (const message of messages) {
+    const size = sizeOf(message)
+    bytes += size
+    if (bytes > CALL_BYTES) {
+      calls.push([])
+      bytes = size
+    }
+    calls.at(-1)?.push(message)
+  }
+  return calls
 }
 
 /** The message as it was before it was parked. */

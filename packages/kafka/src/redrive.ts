@@ -3,6 +3,7 @@ import { SealbusError } from '@sealbus/core'
 import { createRedriveRun, type RedriveOptions as CommonOptions, type RedriveResult } from '@sealbus/core/adapter'
 import { readMark, toParkedCopy } from './parked-copy.ts'
 import { checkClient, extentsOf, type Passage, type ReadableKafka, readTopic } from './parked-topic.ts'
+import { sizeOf } from './record-size.ts'
 import { createSender, type DeliveryOf, type RedriveHandler } from './redrive-sender.ts'
 
 export interface RedriveOptions extends CommonOptions<RedriveHandler> {
@@ -21,8 +22,9 @@ export interface RedriveOptions extends CommonOptions<RedriveHandler> {
   readonly toOrigin?: boolean
 }
 
-/** Messages that are delivered, and marked, together. */
+/** Messages that are delivered, and marked, together. A fetch is bounded in compressed bytes only. */
 const CHUNK = 100
+const CHUNK_BYTES = 8_000_000
 const HEARTBEAT_MS = 1_000
 
 /**
@@ -62,7 +64,9 @@ export async function redrive(kafka: ReadableKafka, options: RedriveOptions): Pr
 
   const judge = async ({ partition, records, heartbeat }: Passage): Promise<void> => {
     const chunk: DeliveryOf[] = []
+    let bytes = 0
     const settle = async (): Promise<void> => {
+      bytes = 0
       if (chunk.length > 0) await sender?.deliver({ topic: from, partition, heartbeat }, chunk.splice(0), run)
       run.progress(total)
     }
@@ -73,8 +77,12 @@ export async function redrive(kafka: ReadableKafka, options: RedriveOptions): Pr
       // A mark is the redrive's own, and nothing to judge.
       if (!copy && readMark(record)) continue
       const verdict = await run.judge(copy)
-      if (verdict.action === 'deliver') chunk.push({ delivery: verdict, record })
-      if (chunk.length >= chunkSize) await settle()
+      if (verdict.action === 'deliver') {
+        // A topic gets the bytes as they are: what they opened to is not kept.
+        chunk.push({ delivery: typeof to === 'string' ? { ...verdict, opened: undefined } : verdict, record })
+        bytes += sizeOf(record)
+      }
+      if (chunk.length >= chunkSize || bytes >= CHUNK_BYTES) await settle()
       if (Date.now() < heartbeatAt) continue
       await heartbeat()
       heartbeatAt = Date.now() + HEARTBEAT_MS

@@ -122,6 +122,36 @@ describe('redrive on Kafka', () => {
     await harness.close()
   })
 
+  it('what one call carries is bounded in bytes, or is one message; what one run collects is too; the order of a key stays', async () => {
+    const kafka = createMemoryKafka({ partitions: 1 })
+    const harness = await openKafkaHarness(kafka, { transactions: false })
+    const sizes = [...Array.from({ length: 12 }, () => 100_000), 700_000, 10, 10, ...Array.from({ length: 18 }, () => 450_000)]
+    for (const [n, size] of sizes.entries()) await harness.park({ bytes: Buffer.alloc(size, `${n} `), key: 'a' }, 'ERR_SEALBUS_NOT_SEALED')
+    const calls: { to: boolean; values: string[] }[] = []
+    const watched: MemoryKafka = {
+      ...kafka,
+      // As from a topic that is compressed: one fetch brings all.
+      consumer: (config) => kafka.consumer({ ...config, maxBytesPerPartition: 100_000_000 }),
+      producer(config) {
+        const producer = kafka.producer(config)
+        const send: typeof producer.send = (record) => {
+          calls.push({ to: record.topic === harness.to, values: record.messages.map(({ value }) => String(value)) })
+          return producer.send(record)
+        }
+        return { ...producer, send }
+      },
+    }
+    expect(await redrive(watched, { from: harness.from, by: harness.by, to: harness.to, dryRun: false, transactions: false })).toMatchObject({ delivered: sizes.length })
+    const sent = calls.filter(({ to }) => to).map(({ values }) => values)
+    for (const values of sent) if (values.length > 1) expect(values.join('').length).toBeLessThanOrEqual(500_000)
+    expect(sent.slice(0, 5).map(({ length }) => length), 'no more calls than that takes').toEqual([4, 4, 4, 1, 3])
+    expect(sent.flat().map((value) => [Number.parseInt(value, 10), value.length])).toEqual(sizes.map((size, n) => [n, size]))
+    const marksAt = calls.findIndex(({ to }) => !to)
+    expect(calls.slice(0, marksAt).flatMap(({ values }) => values).join('').length, 'of what is delivered and marked together').toBeLessThan(8_500_000)
+    expect(calls.filter(({ to }) => !to).map(({ values }) => values.length)).toHaveLength(2)
+    await harness.close()
+  })
+
   it('a topic that is not there is no destination, and nothing is marked', async () => {
     const kafka = createMemoryKafka({ partitions: 1 })
     const harness = await openKafkaHarness(kafka, { transactions: false })
