@@ -124,6 +124,24 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
       await parkingManager.close()
     })
 
+    test('waits for a parking connection that has ended, is not healthy meanwhile, and stays in its queue', async () => {
+      await start()
+      const parkingConnection = await world.connectPlain()
+      const { first } = await world.open(amqplib, { park: { ...world.parking, channel: await parkingConnection.createConfirmChannel() } })
+      const queue = world.orders
+      await first.consume(queue, noting(first))
+      await world.garble()
+      await expect.poll(() => world.ready(world.parked)).toBe(1)
+      expect(channelHealth(first.own)).toMatchObject({ healthy: true, consumers: [{ state: 'running' }] })
+      await parkingConnection.close()
+      await world.garble()
+      await first.publish('', queue, Buffer.from('next'))
+      await expect.poll(() => channelHealth(first.own)).toMatchObject({ healthy: false, consumers: [{ queue, state: 'holding', waitingFor: 'parking place', code: 'ERR_SEALBUS_MALFORMED' }] })
+      await first.close()
+      await expect.poll(() => world.ready(queue)).toBe(2)
+      expect([received, world.stopped]).toEqual([[], []])
+    })
+
     test.each(['amqplib', 'the manager'])('is parked by %s also with a header that amqplib reads and cannot write', async (by) => {
       await start()
       const parkingManager = connectManager([url])

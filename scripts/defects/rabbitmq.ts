@@ -383,6 +383,22 @@ export const rabbitmqDefects: readonly Defect[] = [
     test: ['consuming-channel.test.ts', 'returns nothing before the broker has cancelled the consumer'],
   },
   {
+    name: 'a stop is silent where nobody listens',
+    why: 'the queue fills, and no log says why',
+    file: 'consumer-line.ts',
+    search: 'else process.emitWarning(',
+    replace: 'else void (',
+    test: ['consuming-channel.test.ts', 'at once, without `onStopped`, beside a parking place, is a warning of the process: it is never silent'],
+  },
+  {
+    name: 'a dead parking place is healthy',
+    why: 'the queue waits behind one message, and no probe says so',
+    file: 'consumer-line.ts',
+    search: "state !== 'stopped' && !(waitingFor === 'parking place' && hold !== undefined && hold.attempts > 1)",
+    replace: "state !== 'stopped'",
+    test: ['consuming-channel.test.ts', 'tries again after: closed'],
+  },
+  {
     name: 'holds are not ended at close()',
     why: 'SIGTERM during a key outage hangs',
     file: 'consuming-channel.ts',

@@ -7,7 +7,7 @@ import type { MessageOpening, Opening } from './message-opening.ts'
 import { pause } from './pause.ts'
 import type { PromisedChannel } from './promised.ts'
 import { goesWithoutConsumer, resumed } from './resumption.ts'
-import type { Settler } from './settle.ts'
+import type { Settler, Wait } from './settle.ts'
 
 /** A consumer that was stopped because of a message: it is cancelled, and what its handler was not given is back in the queue. */
 export interface StoppedConsumer {
@@ -40,6 +40,9 @@ export interface ConsumerLine {
   readonly state: 'running' | 'holding' | 'stopped' | 'ended'
   /** Why it is holding or stopped. */
   readonly error: SealbusError | undefined
+  readonly waitingFor: Wait['waitingFor'] | 'operator' | undefined
+  /** False while it is stopped, or waits for a parking place that failed it more than once. */
+  readonly healthy: boolean
   /** For the client. While nothing waits, a message goes to the handler in this very call. */
   readonly accept: (message: AmqpMessage | null) => void
   started(tag: string): void
@@ -71,6 +74,7 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
   let error: SealbusError | undefined
   /** Of the message at the head, also when it was released and came back; another may come in its place. */
   let hold: Hold | undefined
+  let waitingFor: ConsumerLine['waitingFor']
   let current = new AbortController()
 
   const isOver = (): boolean => state === 'stopped' || state === 'ended'
@@ -79,9 +83,14 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
     current = new AbortController()
   }
 
-  const give = (message: AmqpMessage, view: AmqpMessage): void => {
-    hold = error = undefined
+  /** The message at the head is settled, or given. */
+  const goOn = (): void => {
+    hold = error = waitingFor = undefined
     if (state === 'holding') state = 'running'
+  }
+
+  const give = (message: AmqpMessage, view: AmqpMessage): void => {
+    goOn()
     ledger.give(message, view)
     void handler(view)
   }
@@ -102,21 +111,34 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
     if (ended) waiting.push(null)
   }
 
-  const holdFor = async (ms: number, why: SealbusError, signal: AbortSignal): Promise<void> => {
+  const holdFor = async (wait: Wait, why: SealbusError, signal: AbortSignal): Promise<void> => {
     state = 'holding'
     error = why
+    waitingFor = wait.waitingFor
     if (hold) hold.attempts++
-    await pause(ms, signal)
+    await pause(wait.retryInMs, signal)
+  }
+
+  const becomeStopped = (why: SealbusError): void => {
+    state = 'stopped'
+    error = why
+    waitingFor = 'operator'
+  }
+
+  const tellStopped = (why: SealbusError, deliveryTag: number): void => {
+    const { onStopped } = options
+    // Some errors stop although there is a parking place. Nobody listens then, perhaps; it is said aloud all the same.
+    if (onStopped) callOut(() => onStopped({ queue, error: why, deliveryTag }))
+    else process.emitWarning(`message ${deliveryTag} stopped the consumer of the queue ${JSON.stringify(queue)}: ${why.message}`, { type: 'SealbusWarning', code: why.code })
   }
 
   const stop = async (why: SealbusError, deliveryTag: number): Promise<void> => {
-    state = 'stopped'
-    error = why
+    becomeStopped(why)
     // Nothing goes back before the broker has cancelled the consumer: it would be delivered here again.
     await target.cancel(tag ?? '').catch(() => {})
     requeue()
     if (waiting.includes(null)) handing(cancelled)
-    callOut(() => options.onStopped?.({ queue, error: why, deliveryTag }))
+    tellStopped(why, deliveryTag)
   }
 
   /** Before the broker closes the channel because of a delivery that nobody settles. */
@@ -132,12 +154,12 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
     while (!signal.aborted) {
       const decision = settler.decide(why, hold ?? newHold(head.message))
       if (decision.disposition === 'stop') {
-        state = 'stopped'
-        callOut(() => options.onStopped?.({ queue, error: why, deliveryTag: head.message.fields.deliveryTag }))
+        becomeStopped(why)
+        tellStopped(why, head.message.fields.deliveryTag)
         return
       }
       if (decision.disposition !== 'hold') break
-      await holdFor(decision.retryInMs, why, signal)
+      await holdFor({ waitingFor: 'key', retryInMs: decision.retryInMs }, why, signal)
       const result = await opening.open(head.message, signal)
       if (!('error' in result)) break
       why = result.error
@@ -178,13 +200,12 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
     if (signal.aborted) return
     if (settlement === 'settled') {
       waiting.shift()
-      hold = error = undefined
-      state = 'running'
+      goOn()
     } else if (settlement === 'stop') {
       await stop(result.error, message.fields.deliveryTag)
     } else {
       const left = consumeOptions.noAck ? Infinity : head.arrivedMs + releaseAfterMs - Date.now()
-      await holdFor(Math.max(0, Math.min(settlement.retryInMs, left)), result.error, signal)
+      await holdFor({ ...settlement, retryInMs: Math.max(0, Math.min(settlement.retryInMs, left)) }, result.error, signal)
       if (!signal.aborted && left <= settlement.retryInMs) await release(head, result.error, signal)
       // Transient reasons are looked at again; others are only waiting for the parking place.
       if (result.error.transient || result.error.code === 'ERR_SEALBUS_NOT_A_RECIPIENT') head.opening = undefined
@@ -244,6 +265,12 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
     },
     get error() {
       return error
+    },
+    get waitingFor() {
+      return waitingFor
+    },
+    get healthy() {
+      return state !== 'stopped' && !(waitingFor === 'parking place' && hold !== undefined && hold.attempts > 1)
     },
     accept,
     started(consumerTag): void {

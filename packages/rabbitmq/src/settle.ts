@@ -4,8 +4,14 @@ import type { AmqpMessage } from './client-shape.ts'
 import type { DeliveryLedger } from './delivery-ledger.ts'
 import type { ParkedMessage, Parking } from './parking.ts'
 
-/** `settled`: the broker has it off the queue. `stop`: it must go back. A number: milliseconds until another try. */
-export type Settlement = 'settled' | 'stop' | { readonly retryInMs: number }
+/** What a message at hold waits for, and how long until it is tried again. */
+export interface Wait {
+  readonly waitingFor: 'key' | 'parking place'
+  readonly retryInMs: number
+}
+
+/** `settled`: the broker has it off the queue. `stop`: it must go back. */
+export type Settlement = 'settled' | 'stop' | Wait
 
 /** The one place that settles a message that did not open. One for each consumer: the budget for holds is the consumer's. */
 export interface Settler {
@@ -30,12 +36,12 @@ export function createSettler({ queue, ledger, dispositions: options, parking, o
     decide: (error, attempt) => dispositions.decide(error, attempt),
     async settle(message, error, attempt): Promise<Settlement> {
       const decision = dispositions.decide(error, attempt)
-      if (decision.disposition === 'hold') return decision
+      if (decision.disposition === 'hold') return { waitingFor: 'key', retryInMs: decision.retryInMs }
       if (decision.disposition === 'stop') return 'stop'
       if (decision.disposition === 'park') {
         const parked = await parking?.park(message, queue, error.code).catch(() => undefined)
         // Not lost and not skipped: it waits for its parking place as it would for a key.
-        if (!parked) return { retryInMs: Math.min(PARK_BACKOFF.longest, PARK_BACKOFF.first * 2 ** Math.min(attempt.attempts, 20)) }
+        if (!parked) return { waitingFor: 'parking place', retryInMs: Math.min(PARK_BACKOFF.longest, PARK_BACKOFF.first * 2 ** Math.min(attempt.attempts, 20)) }
         if (parking?.leaves === 'rejected') ledger.rejectWithheld(message)
         else ledger.ackWithheld(message)
         callOut(() => onParked?.(parked))

@@ -247,13 +247,15 @@ describe('hold', () => {
     raw.deliver('orders', sealed('one'))
     raw.deliver('orders', sealed('two'))
     await expect.poll(() => channelHealth(channel).consumers[0]?.state).toBe('holding')
-    expect(channelHealth(channel)).toEqual({ healthy: true, consumers: [{ queue: 'orders', consumerTag: 'consumer-0', state: 'holding', code: 'ERR_SEALBUS_KEY_UNAVAILABLE' }] })
+    expect(channelHealth(channel)).toEqual({ healthy: true, consumers: [{ queue: 'orders', consumerTag: 'consumer-0', state: 'holding', waitingFor: 'key', code: 'ERR_SEALBUS_KEY_UNAVAILABLE' }] })
     await sleep(60)
     expect(world.source.calls).toBeGreaterThan(3)
     expect([received, raw.settled]).toEqual([[], []])
+    // However long it takes: the key source has its own alarm.
+    expect(channelHealth(channel).healthy).toBe(true)
     world.source.answers = 'now'
     await expect.poll(() => received).toEqual(['one', 'two'])
-    expect(channelHealth(channel).consumers[0]).toMatchObject({ state: 'running', code: undefined })
+    expect(channelHealth(channel).consumers[0]).toMatchObject({ state: 'running', waitingFor: undefined, code: undefined })
     expect(raw.settled).toEqual([])
   })
 
@@ -429,14 +431,19 @@ describe('park', () => {
     const onParked = vi.fn()
     if (failure === 'closed') place.closed = true
     else place.answer = failure
-    await wrapped({ park, onParked }).consume('orders', take)
+    const channel = wrapped({ park, onParked })
+    await channel.consume('orders', take)
     raw.deliver('orders', garbled())
     raw.deliver('orders', sealed('next'))
-    await sleep(150)
+    // Once may be chance. From the second failure on, somebody has to look.
+    const waiting = { state: 'holding', waitingFor: 'parking place', code: 'ERR_SEALBUS_MALFORMED' }
+    await expect.poll(() => channelHealth(channel), { interval: 10 }).toMatchObject({ healthy: true, consumers: [waiting] })
+    await expect.poll(() => channelHealth(channel)).toMatchObject({ healthy: false, consumers: [waiting] })
     expect([raw.settled, onParked.mock.calls, received]).toEqual([[], [], []])
     place.answer = 'confirm'
     place.closed = false
     await expect.poll(() => received).toEqual(['next'])
+    expect(channelHealth(channel)).toMatchObject({ healthy: true, consumers: [{ state: 'running', waitingFor: undefined, code: undefined }] })
     expect(raw.settled).toEqual(['ack 1'])
     expect(new Set(place.published.map(({ options }) => options?.headers?.[PARK_HEADERS.id])).size).toBe(1)
     expect(onParked).toHaveBeenCalledTimes(1)
@@ -545,13 +552,37 @@ describe('stop', () => {
     expect(raw.cancelled).toEqual(['consumer-0'])
     expect(raw.settled).toEqual(['nack 2 requeue', 'nack 3 requeue'])
     expect(received).toEqual(['one'])
-    expect(channelHealth(channel)).toMatchObject({ healthy: false, consumers: [{ state: 'stopped', code: 'ERR_SEALBUS_MALFORMED' }] })
+    expect(channelHealth(channel)).toMatchObject({ healthy: false, consumers: [{ state: 'stopped', waitingFor: 'operator', code: 'ERR_SEALBUS_MALFORMED' }] })
     channel.ackAll()
     expect(raw.settled.at(-1)).toBe('ack 1 multiple')
     await channel.consume('orders', take)
     expect(channelHealth(channel).healthy).toBe(true)
     raw.deliver('orders', sealed('four'))
     expect(received).toEqual(['one', 'four'])
+  })
+
+  test.each([
+    ['at once', {}, {}],
+    ['after a hold without its consumer', { 'x-delivery-count': 1 }, { unavailable: { stopAfterMs: 900 } }],
+  ] as const)('%s, without `onStopped`, beside a parking place, is a warning of the process: it is never silent', async (when, headers, dispositions) => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const { place, park } = parking()
+    const forbidden = new SealbusError('ERR_SEALBUS_KEY_FORBIDDEN', 'why')
+    const refusing = (): never => {
+      throw forbidden
+    }
+    const channel = openChannel(raw, { opener: when === 'at once' ? { ...world.opener, openSync: refusing } : world.opener, park, consumerTimeoutMs: 1_000, dispositions: { ...quick, ...dispositions } })
+    await channel.consume('orders', take)
+    world.source.answers = 'down'
+    const one = sealed('one')
+    raw.deliver('orders', { ...one, options: { ...one.options, headers } })
+    await expect.poll(() => channelHealth(channel).healthy, { timeout: 2_000 }).toBe(false)
+    await expect.poll(() => warned.mock.calls).toHaveLength(1)
+    const { code = '' } = channelHealth(channel).consumers[0] ?? {}
+    expect(code).toBe(when === 'at once' ? 'ERR_SEALBUS_KEY_FORBIDDEN' : 'ERR_SEALBUS_KEY_UNAVAILABLE')
+    expect(warned.mock.calls).toEqual([[expect.stringMatching(/^message 1 stopped the consumer of the queue "orders": ./), { type: 'SealbusWarning', code }]])
+    expect([raw.settled, place.published]).toEqual([['nack 1 requeue'], []])
+    warned.mockRestore()
   })
 
   test('returns nothing before the broker has cancelled the consumer', async () => {
