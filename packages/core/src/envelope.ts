@@ -4,6 +4,7 @@ import { decodeBase64url, decodedSize, encodedSize, readBase64url, writeBase64ur
 import { type Context, decodeContext, decodeRepeated, type RepeatedContext, repeatedContext } from './context.ts'
 import { SealbusError } from './errors.ts'
 import { isJsonObject, type Json, type JsonObject, parseJson } from './json.ts'
+import { scanMembers } from './json-members.ts'
 import { LIMITS } from './limits.ts'
 import { malformed, refused } from './malformed.ts'
 import type { WrappedKey } from './wrap.ts'
@@ -142,7 +143,7 @@ export function finishEnvelope({ form, bytes, at }: EnvelopeDraft, iv: Buffer, c
 
 /** The transport's content type for bytes that are an envelope. */
 export function envelopeContentType(bytes: Buffer): string {
-  return firstByte(bytes) === 0x7b ? CONTENT_TYPES.general : CONTENT_TYPES.compact
+  return bytes[textStart(bytes)] === 0x7b ? CONTENT_TYPES.general : CONTENT_TYPES.compact
 }
 
 /** RFC 7515 §4.1.10: `application/` is left out where no other slash is there. */
@@ -425,44 +426,59 @@ const COMMITMENT = '"kc":"'
 
 const COMPACT_START: ReadonlySet<number | undefined> = new Set(Buffer.from('eICD'))
 const FIRST_SEGMENT = /^[A-Za-z0-9_-]+(?=(?:\.[A-Za-z0-9_-]*){4}$)/
+const NAMES = ['protected', 'ciphertext'] as const
+/** An escape that could spell a letter of them. Python escapes all that is not ASCII, and no letter of these. */
+const ESCAPED_LETTER = /\\u00(?:6[3-9f]|7[0248])/i
 
 /**
  * Whether bytes are an envelope, or pretend to be: never delivered as plain, never sealed again. A JOSE content type,
- * our usual first bytes, an object with `protected` and `ciphertext`, or five base64url segments with an `enc`.
+ * our usual first bytes, an object with `protected` and `ciphertext`, or five base64url segments with an `enc`. What
+ * would take too much work to look into counts as one: opening it says why it is refused.
  */
 export function looksSealed(bytes: Buffer, contentType?: string): boolean {
   if (contentType !== undefined && JOSE.test(contentType)) return true
-  if (standsAt(bytes, 0, TEXT.beforeProtected)) return true
-  // Too large to look into, so it is not let through as plain: opening it says why it is refused.
   if (bytes.length > LIMITS.envelopeBytes) return true
-  const first = firstByte(bytes)
-  if (first === 0x7b) return looksLikeJson(bytes)
+  const start = textStart(bytes)
+  if (standsAt(bytes, start, TEXT.beforeProtected)) return true
+  if (bytes[start] === 0x7b) return looksLikeJson(bytes, start)
   // A JSON object starts with `e` in base64url; white space before it, with `I`, `C` or `D`.
-  return COMPACT_START.has(first) && looksCompact(bytes)
+  return COMPACT_START.has(bytes[start]) && looksCompact(bytes, start)
 }
 
-function firstByte(bytes: Buffer): number | undefined {
+/** Behind a byte order mark and white space. */
+function textStart(bytes: Buffer): number {
   let at = bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? 3 : 0
-  for (let byte = bytes[at]; byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09; byte = bytes[at]) at++
-  return bytes[at]
+  while (isSpace(bytes[at])) at++
+  return at
 }
 
-function looksLikeJson(bytes: Buffer): boolean {
-  // The usual plain message is settled by two searches, without parsing.
-  const named = bytes.includes('"protected"') && bytes.includes('"ciphertext"')
-  if (!named && !bytes.includes('\\u')) return false
+function isSpace(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
+}
+
+function looksLikeJson(bytes: Buffer, start: number): boolean {
+  // The usual plain message is settled by searches, without looking at what is in it.
+  const named = NAMES.every((name) => bytes.includes(`"${name}"`))
+  if (!named && !(bytes.includes('\\u00') && ESCAPED_LETTER.test(bytes.toString('latin1')))) return false
+  const { found, values } = scanMembers(bytes, start, NAMES)
+  return found && (values > LIMITS.jsonValues || isJson(bytes.toString('utf8', start)))
+}
+
+function isJson(text: string): boolean {
   try {
-    // An object, or it throws: it starts with a brace.
-    const json = JSON.parse(bytes.toString('utf8').replace(/^\ufeff/, '')) as object
-    return Object.hasOwn(json, 'protected') && Object.hasOwn(json, 'ciphertext')
+    JSON.parse(text)
+    return true
   } catch {
     return false
   }
 }
 
-function looksCompact(bytes: Buffer): boolean {
-  const header = FIRST_SEGMENT.exec(bytes.toString('latin1').trim())?.[0]
+function looksCompact(bytes: Buffer, start: number): boolean {
+  let end = bytes.length
+  while (isSpace(bytes[end - 1])) end--
+  const header = FIRST_SEGMENT.exec(bytes.toString('latin1', start, end))?.[0]
   if (header === undefined) return false
+  if (decodedSize(header.length) > LIMITS.protectedBytes) return true
   try {
     const json: unknown = JSON.parse(Buffer.from(header, 'base64url').toString('utf8'))
     return typeof json === 'object' && json !== null && Object.hasOwn(json, 'enc')

@@ -1,5 +1,5 @@
 import { runInNewContext } from 'node:vm'
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it, type MockInstance, onTestFinished, vi } from 'vitest'
 import { defineChannels } from '../src/channels.ts'
 import { decodeEnvelope } from '../src/envelope.ts'
 import type { Identity } from '../src/identity.ts'
@@ -49,6 +49,45 @@ describe('an envelope of very many small JSON values', () => {
     const started = performance.now()
     expect(codeOf(() => decodeEnvelope(envelope))).toBe('ERR_SEALBUS_MALFORMED')
     expect(performance.now() - started).toBeLessThan(300)
+  })
+})
+
+describe('what is only looked at', () => {
+  const values = Array.from({ length: 100_000 }, (_, index) => `"a${index}":0`).join(',')
+  const encoded = (text: string): string => Buffer.from(text).toString('base64url')
+  const mixed = defineChannels({ orders: { to: ['billing'], accept: 'sealed-or-plain' } })
+  let parsed: MockInstance<typeof JSON.parse>
+  /** The work that was done by the parser that has no bounds. */
+  const parsedCharacters = (): number => parsed.mock.calls.reduce((sum, [text]) => sum + text.length, 0)
+  beforeEach(() => {
+    parsed = vi.spyOn(JSON, 'parse')
+    onTestFinished(() => parsed.mockRestore())
+  })
+
+  // 32 MiB of the first took JSON.parse five seconds, before any limit was looked at.
+  it.each([
+    ['many values', `{ "protected":"e30","ciphertext":"",${values}}`],
+    ['many values, and the names behind them', `{${values},"ciphertext":"","protected":"e30"}`],
+    ['many arrays', `{"ciphertext":"","protected":${'['.repeat(50_000)}${']'.repeat(50_000)}}`],
+    ['names in escapes', `{"\\u0070rotected":"e30","cipher\\u0074ext":"",${values}}`],
+    ['a large header', `${encoded(`{"enc":"A256GCM",${values}}`)}.AA.AA.AA.AA`],
+  ])('is sealed, and not parsed, where that would be much work: %s', (_what, text) => {
+    const opener = createOpener({ name: 'billing', identities: testIdentities(key.identity), channels: mixed })
+    const message = Buffer.from(text)
+    expect(opener.isPlain(message, { channel: 'orders' })).toBe(false)
+    expect(codeOf(() => opener.openSync(message, { channel: 'orders' }))).toBe('ERR_SEALBUS_MALFORMED')
+    expect(codeOf(() => createSealer({ directory: testDirectory({ billing: key.recipientKey }), channels }).sealSync(message, { channel: 'orders' }))).toBe('ERR_SEALBUS_ALREADY_SEALED')
+    expect(parsedCharacters()).toBeLessThan(100)
+  })
+
+  it.each([
+    ['escapes, as Python writes them', `{"name":"Zo\\u00eb",${values}}`],
+    ['an escaped letter', `{"name":"\\u0070",${values}}`],
+    ['the names further inside', `{"items":[{"protected":"","ciphertext":""}],${values}}`],
+  ])('is plain, and not parsed: %s', (_what, text) => {
+    const opener = createOpener({ name: 'billing', identities: testIdentities(key.identity), channels: mixed })
+    expect(opener.isPlain(Buffer.from(text), { channel: 'orders' })).toBe(true)
+    expect(parsed).not.toHaveBeenCalled()
   })
 })
 

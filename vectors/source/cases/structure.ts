@@ -28,6 +28,8 @@ function recognition(): readonly VectorCase[] {
     fails('5.1', 'an envelope of 32 MiB and a byte', 'TOO_LARGE', 'opens', large, { trailingSpaces: room + 1 }),
     ...([['a plain text', 'hello'], ['plain JSON', '{"total":9}'], ['nothing', ''], ['an array', '[]'], ['five words', 'a.b.c.d.e']] as const).map(([name, plain]) => fails('5.1', name, 'NOT_SEALED', 'fails', text(() => plain))),
     fails('5.1', 'a signed JWS in Compact', 'NOT_SEALED', 'fails', text((jwe) => jwe.split('.').slice(0, 3).join('.'), { ...sole, form: 'compact' })),
+    fails('5.1', 'Compact behind a byte order mark', 'MALFORMED', 'fails', text((jwe) => `\ufeff${jwe}`, { ...sole, form: 'compact' })),
+    fails('5.1', 'a cut envelope behind white space', 'MALFORMED', 'fails', text((jwe) => `\r\n ${jwe.slice(0, 100)}`)),
     fails('5.1', 'an array around an envelope', 'NOT_SEALED', 'fails', text((jwe) => `[${jwe}]`)),
   ]
 }
