@@ -118,9 +118,15 @@ function wrapFor(key: RecipientKey, contentKey: Buffer): WrappedKey {
   }
 }
 
-/** Two names with one key are one entry. */
+/** Two names with one key are one entry. Where they know it by different kids, its thumbprint is what both find it by. */
 function distinctKeys(keys: readonly RecipientKey[]): readonly RecipientKey[] {
-  return [...new Map(keys.map((key) => [key.thumbprint, key])).values()]
+  const distinct = new Map<string, RecipientKey>()
+  for (const key of keys) {
+    const { thumbprint, alg, publicKey } = key
+    const kid = distinct.get(thumbprint)?.kid ?? key.kid
+    distinct.set(thumbprint, kid === key.kid ? key : { kid: thumbprint, thumbprint, alg, publicKey })
+  }
+  return [...distinct.values()]
 }
 
 /** Kids are unique only within one set: where two collide, the thumbprints stand in for them. */

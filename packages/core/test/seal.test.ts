@@ -243,6 +243,22 @@ describe('content-key sessions', () => {
   })
 })
 
+describe('seal: one key that two names know by different kids', () => {
+  const both = defineChannels({ orders: { to: ['a', 'b', 'c'] }, pair: { to: ['a', 'b'] } })
+
+  it.each(['orders', 'pair'])('opens with either kid: %s', (channel) => {
+    const { identity, recipientKey } = key('P-256')
+    const keyLists = [['old', 'new'], ['new', 'old']].map(([a = '', b = '']) => testDirectory({ a: { ...recipientKey, kid: a }, b: { ...recipientKey, kid: b }, c: key('X25519').recipientKey }))
+    for (const directory of keyLists) {
+      const { bytes } = createSealer({ directory, channels: both }).sealSync('x', { channel })
+      for (const kid of ['old', 'new']) {
+        const opener = createOpener({ name: 'a', identities: testIdentities({ ...identity, kid }), channels: both })
+        expect(opener.openSync(bytes, { channel })).toMatchObject({ kid, plaintext: Buffer.from('x') })
+      }
+    }
+  })
+})
+
 describe('seal: hostile and careless callers', () => {
   const channels = defineChannels({ orders: { to: ['billing'] } })
   const withKey = (options: Partial<SealerOptions> = {}): ReturnType<typeof createSealer> => createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels, ...options })
