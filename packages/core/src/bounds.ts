@@ -25,6 +25,18 @@ export function checkNames(option: string, known: object, given: object | undefi
   for (const name of Object.keys(given ?? {})) if (!Object.hasOwn(known, name)) throw invalid(`${option} has no ${JSON.stringify(name)}`)
 }
 
+/**
+ * That the objects are there which the work is done with, each by its methods: callers without types find out now, not with the first message.
+ * @throws ERR_SEALBUS_INVALID_OPTION
+ */
+export function checkParts(option: string, parts: Readonly<Record<string, readonly string[]>>, given: object | undefined): void {
+  const values = (given ?? {}) as Readonly<Record<string, unknown>>
+  for (const [name, methods] of Object.entries(parts)) {
+    const value = values[name] as Readonly<Record<string, unknown>> | null | undefined
+    if (methods.some((method) => typeof value?.[method] !== 'function')) throw invalid(`${option} needs \`${name}\`, which has ${methods.map((method) => `${method}()`).join(' and ')}`)
+  }
+}
+
 /** An option that is one number. @throws ERR_SEALBUS_INVALID_OPTION for one out of range */
 export function one(name: string, { default: fallback, least, most }: Bound, value: number = fallback): number {
   if (!Number.isInteger(value) || value < least || value > most) throw invalid(`\`${name}\` is an integer from ${least} to ${most}`)

@@ -43,7 +43,7 @@ export interface Identity {
 /** A key that is gone for good: messages sealed for it can never be opened here. */
 export interface Tombstone {
   readonly kid: string
-  /** RFC 7638 SHA-256 thumbprint of the public half, where it was kept: sealers name a key by it when two recipients' kids collide. */
+  /** RFC 7638 SHA-256 thumbprint of the public half, where it was kept: sealers name a key by it when two recipients' kids collide, or two names give it different ones. */
   readonly thumbprint?: string
   readonly destroyed: { readonly at: Date; readonly reason?: string }
 }

@@ -1,6 +1,6 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { CONTENT_ENCRYPTIONS, type ContentEncryption, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
-import { checkNames, one, within } from './bounds.ts'
+import { checkNames, checkParts, one, within } from './bounds.ts'
 import { createTally, type OpenedCounts } from './channel-counts.ts'
 import type { Channel, Channels } from './channels.ts'
 import { asBuffer } from './bytes.ts'
@@ -91,6 +91,7 @@ const OPTIONS: Record<keyof OpenerOptions, true> = {
 
 export function createOpener(options: OpenerOptions): Opener {
   checkNames('an opener', OPTIONS, options)
+  checkParts('an opener', { identities: ['find', 'list'], channels: ['get'] }, options)
   const { name, identities, channels, realm, unwrap, contentKeyCache, keyManagementAlgorithms, contentEncryptionAlgorithms, maxPayloadBytes } = options
   if (typeof name !== 'string' || name === '') throw invalid('`name` is this service as a recipient')
   if (realm !== undefined && !isText(realm, LIMITS.channelNameLength)) throw invalid(`\`realm\` is a text of 1 to ${LIMITS.channelNameLength} characters`)

@@ -1,5 +1,5 @@
 import { type ContentEncryption, contentEncryption, DEFAULT_ENC, KEY_MANAGEMENT_ALGORITHMS, type KeyManagementAlgorithm, narrowed } from './algorithms.ts'
-import { checkNames, one, within } from './bounds.ts'
+import { checkNames, checkParts, one, within } from './bounds.ts'
 import { asBuffer } from './bytes.ts'
 import { type ChannelCounts, createTally } from './channel-counts.ts'
 import { type Channel, type Channels, checkRecipients } from './channels.ts'
@@ -104,8 +104,8 @@ export interface SealerOptions {
 }
 
 export function createSealer(options: SealerOptions): Sealer {
-  const { directory, channels, enc = DEFAULT_ENC, contentKeys = 'session', realm, serialization = 'general' } = options
   checkOptions(options)
+  const { directory, channels, enc = DEFAULT_ENC, contentKeys = 'session', realm, serialization = 'general' } = options
   const row = contentEncryption(enc)
   if (!row?.seals) throw invalid("`enc` is 'A256GCM' or 'A128GCM'")
   const algs = narrowed(options.keyManagementAlgorithms, KEY_MANAGEMENT_ALGORITHMS)
@@ -304,6 +304,7 @@ const OPTIONS: Record<keyof SealerOptions, true> = {
 
 function checkOptions(options: SealerOptions): void {
   checkNames('a sealer', OPTIONS, options)
+  checkParts('a sealer', { directory: ['peek', 'resolve'], channels: ['get'] }, options)
   const { contentKeys, serialization, realm, channels } = options
   if (contentKeys !== undefined && contentKeys !== 'session' && contentKeys !== 'per-message') throw invalid("`contentKeys` is 'session' or 'per-message'")
   if (serialization !== undefined && serialization !== 'general' && serialization !== 'compact') throw invalid("`serialization` is 'general' or 'compact'")

@@ -32,6 +32,10 @@ describe('what a sealer says', () => {
     [{ session: { messages: 0 } }, '`session.messages` is an integer from 1 to 1048576'],
     [{ maxPayloadBytes: 0 }, '`maxPayloadBytes` is an integer from 1 to 16777216'],
     [{ realms: 'prod' } as never, 'a sealer has no "realms"'],
+    [{ directory: undefined as never }, 'a sealer needs `directory`, which has peek() and resolve()'],
+    [{ directory: { peek: () => undefined } as never }, 'a sealer needs `directory`, which has peek() and resolve()'],
+    [{ channels: null as never }, 'a sealer needs `channels`, which has get()'],
+    [{ channels: { orders: { to: ['billing'] } } as never, serialization: 'compact' }, 'a sealer needs `channels`, which has get()'],
     [{ session: { message: 1 } as never }, '`session` has no "message"'],
   ])('of options: %o', (options, words) => {
     expect(said(() => sealer(options))).toBe(words)
@@ -48,6 +52,11 @@ describe('what a sealer says', () => {
   ])('of a message: %o', (options, words) => {
     const each = sealer({ directory: { ...testDirectory({}), peek: (name) => (name === 'billing' ? billing.recipientKey : undefined), resolve: async () => billing.recipientKey } })
     expect(said(() => each.sealSync('x', options))).toBe(words)
+  })
+
+  it('without any options', () => {
+    expect(said(() => createSealer(undefined as never))).toBe('a sealer needs `directory`, which has peek() and resolve()')
+    expect(said(() => createOpener(undefined as never))).toBe('an opener needs `identities`, which has find() and list()')
   })
 
   it('of sizes, algorithms, and channels that do not fit', () => {
@@ -75,6 +84,9 @@ describe('what an opener says', () => {
     [{ contentKeyCache: { entries: 0 } }, '`contentKeyCache.entries` is an integer from 1 to 1000000'],
     [{ unwrap: { timeoutMs: 1 } }, '`unwrap.timeoutMs` is an integer from 100 to 60000'],
     [{ realms: 'prod' } as never, 'an opener has no "realms"'],
+    [{ identities: undefined as never }, 'an opener needs `identities`, which has find() and list()'],
+    [{ identities: { find: () => undefined } as never }, 'an opener needs `identities`, which has find() and list()'],
+    [{ channels: 'orders' as never }, 'an opener needs `channels`, which has get()'],
   ])('of options: %o', (options, words) => {
     expect(said(() => opener(options))).toBe(words)
   })
