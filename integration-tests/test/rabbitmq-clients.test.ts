@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { createSealer, opened, type RecipientDirectory } from '@sealbus/core'
 import { channelHealth, sealAmqp } from '@sealbus/rabbitmq'
 import { type ConfirmChannel, connect, type Message } from 'amqplib'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { describeWithRabbit, uniqueName } from '../support/brokers.ts'
 import { createCanaries } from '../support/canaries.ts'
 import { type ClientChannel, type Handler, RABBIT_CLIENTS } from '../support/rabbit-clients.ts'
@@ -23,7 +24,10 @@ describeWithRabbit('RabbitMQ clients', ({ url }) => {
       received = []
       messages = []
     })
-    afterEach(async () => world.close())
+    afterEach(async () => {
+      vi.restoreAllMocks()
+      await world.close()
+    })
 
     const note: Handler = (message) => {
       received.push(message && message.content.toString())
@@ -100,14 +104,16 @@ describeWithRabbit('RabbitMQ clients', ({ url }) => {
       await first.consume(world.orders, note)
       await expect.poll(() => received).toEqual(['one'])
       await world.plain.deleteQueue(world.orders)
-      // The manager keeps `null` to itself, and consumes again.
+      if (!client.managed) await expect.poll(() => received).toEqual(['one', null])
+      await world.queue(world.orders)
+      // The manager keeps `null` to itself, and consumes again, on a new connection where it found no queue.
+      if (client.managed) await expect.poll(async () => (await world.plain.checkQueue(world.orders)).consumerCount).toBe(1)
+      await first.publish('', world.orders, Buffer.from('two'))
       if (client.managed) {
-        await world.queue(world.orders)
-        expect(received).toEqual(['one'])
+        await expect.poll(() => received).toEqual(['one', 'two'])
       } else {
-        await expect.poll(() => received).toEqual(['one', null])
+        expect([received, await world.ready(world.orders)]).toEqual([['one', null], 1])
       }
-      await first.publish('', world.parked, canary).catch((error: { code: string }) => expect(error.code).toBe('ERR_SEALBUS_UNDECLARED_CHANNEL'))
       expect(world.stopped).toEqual([])
     })
 
@@ -201,6 +207,9 @@ describeWithRabbit('RabbitMQ clients', ({ url }) => {
     test('pitfall 34: no error tells what was in the message', async () => {
       const { first } = await world.open(client, { maxMessageBytes: 1_000 })
       const secret = 'canary-in-the-payload'
+      const said: unknown[] = []
+      for (const stream of [process.stdout, process.stderr]) vi.spyOn(stream, 'write').mockImplementation((chunk) => said.push(String(chunk)) > 0)
+      for (const level of ['debug', 'log', 'info', 'warn', 'error'] as const) vi.spyOn(console, level).mockImplementation((...line) => void said.push(line))
       const failures = await Promise.all(
         [
           first.publish('', 'undeclared', Buffer.from(secret)),
@@ -216,7 +225,7 @@ describeWithRabbit('RabbitMQ clients', ({ url }) => {
       world.plain.sendToQueue(world.orders, Buffer.from(`{"card":"${secret}"}`))
       await first.consume(world.orders, note)
       await expect.poll(() => world.stopped).toMatchObject([{ error: { code: 'ERR_SEALBUS_NOT_SEALED' } }])
-      expect(inspect([world.stopped, channelHealth(first.own)], { depth: Infinity, showHidden: true })).not.toContain(secret)
+      expect(inspect([world.stopped, channelHealth(first.own), said], { depth: Infinity, showHidden: true })).not.toContain(secret)
     })
 
     test('pitfall 35: wrapping twice throws', async () => {
@@ -234,8 +243,10 @@ describeWithRabbit('RabbitMQ clients', ({ url }) => {
       await expect.poll(() => world.ready(world.orders)).toBe(2)
       const { calls } = world.source
       world.source.answers = 'now'
-      await expect.poll(() => world.ready(world.orders)).toBe(2)
+      // Time for what must not happen.
+      await sleep(150)
       expect([received, world.source.calls]).toEqual([[], calls])
+      expect(await world.ready(world.orders)).toBe(2)
     })
 
     test('keys that are not in memory: an error now, or a wait', async () => {
@@ -263,19 +274,33 @@ describeWithRabbit('RabbitMQ clients', ({ url }) => {
       }
     })
 
-    test('settles all that was given, and nothing that was not', async () => {
+    test.each(['ackAll', 'nackAll'] as const)('%s settles all that was given, and nothing that was not', async (how) => {
       const { first } = await world.open(client)
       await publishAll(first, ['one', 'two', 'three', 'four'])
       await first.consume(world.orders, (message) => {
         note(message)
         if (received.length === 3) world.source.answers = 'down'
       })
-      await expect.poll(() => received.length).toBe(3)
-      if (messages[1]) first.ack(messages[1], true)
-      first.nackAll(true)
       await expect.poll(() => channelHealth(first.own).consumers[0]?.state).toBe('holding')
+      expect(received).toEqual(['one', 'two', 'three'])
+      if (messages[0]) first.ack(messages[0], true)
+      if (how === 'ackAll') first.ackAll()
+      else first.nackAll(false)
       await first.close()
-      await expect.poll(() => world.ready(world.orders)).toBe(2)
+      // The client's own would have taken the one that is held with it.
+      await expect.poll(() => world.ready(world.orders)).toBe(1)
+      const left = await world.take(world.orders)
+      world.source.answers = 'now'
+      expect(left && world.opener.openSync(left.content, { channel: 'orders' }).plaintext.toString()).toBe('four')
+    })
+
+    test('a consumer of a higher priority is served first', async () => {
+      const { first, ...connection } = await world.open(client)
+      const second = await connection.channel()
+      await first.consume(world.orders, () => received.push('the lower'), { priority: 1 })
+      await second.consume(world.orders, () => received.push('the higher'), { priority: 10 })
+      await publishAll(first, ['one', 'two', 'three'])
+      await expect.poll(() => received).toEqual(['the higher', 'the higher', 'the higher'])
     })
 
     test('cancels a consumer, which can start anew', async () => {

@@ -50,6 +50,7 @@ class CallbackChannel extends EventEmitter {
   }
 
   ackAll(): this {
+    this.inner.ackAll()
     return this
   }
 
@@ -58,7 +59,8 @@ class CallbackChannel extends EventEmitter {
     return this
   }
 
-  nackAll(_requeue?: boolean): this {
+  nackAll(requeue?: boolean): this {
+    this.inner.nackAll(requeue)
     return this
   }
 
@@ -143,7 +145,14 @@ describe('a channel of the callback API', () => {
     const [one = expect.fail(), two = expect.fail(), three = expect.fail()] = messages
     expect(channel.ack(one).nack(two, false, false).reject(three, false)).toBe(channel)
     expect(raw.inner.settled).toEqual(['ack 1', 'nack 2', 'reject 3'])
+    // Nothing is left to settle: the client's own would take with them what is on its way.
     expect([channel.ackAll(), channel.nackAll()]).toEqual([channel, channel])
+    expect(raw.inner.settled).toHaveLength(3)
+    for (const text of ['four', 'five']) raw.inner.deliver('orders', sealed(text))
+    channel.ackAll()
+    raw.inner.deliver('orders', sealed('six'))
+    channel.nackAll(false)
+    expect(raw.inner.settled.slice(3)).toEqual(['ack 5 multiple', 'nack 6 multiple'])
   })
 
   test('tells its callbacks of errors, ours and the client’s', async () => {
