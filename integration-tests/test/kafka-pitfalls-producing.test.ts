@@ -160,6 +160,17 @@ describeWithKafka('Kafka pitfalls: producing', ({ bootstrap }) => {
     expect(await ends(name)).toEqual(['1'])
   })
 
+  it("pitfall 33: what the broker's limit holds for is a call's batch: one that fits plain, and not sealed, is the client's own error, and nothing is there; fewer in a call are taken", async () => {
+    const { raw, sealed, topic, ends } = fixture
+    const name = await topic()
+    const messages = Array.from({ length: 1_000 }, () => ({ key: 'same', value: Buffer.alloc(700) }))
+    await raw.send({ topic: await topic(), messages })
+    await expect(sealed.send({ topic: name, messages })).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE' })
+    expect(await ends(name)).toEqual(['0'])
+    for (const part of [messages.slice(0, 500), messages.slice(500)]) await sealed.send({ topic: name, messages: part })
+    expect(await ends(name)).toEqual(['1000'])
+  })
+
   it('pitfall 34: no plaintext in errors, logs or instrumentation events of the client', async () => {
     const canaries = createCanaries()
     const shown: unknown[] = []

@@ -10,7 +10,12 @@ export interface SealProducerOptions {
   readonly sealer: Sealer
   /** How long `send` may wait for recipients' keys that are not in memory, in milliseconds. Default 5,000. */
   readonly keyWaitMs?: number
-  /** The largest record that the broker takes, in bytes. Default 1,048,588, as Kafka's `message.max.bytes`. */
+  /**
+   * The largest record that is sent, in bytes: sealed, with key and headers, and before the client's compression. Default
+   * 1,048,588, as Kafka's `message.max.bytes`; an integer from 0. It bounds one record, and Kafka's limit holds for a batch:
+   * all messages of one call for one partition, after the client's compression. A call with a larger batch passes here, and
+   * rejects with the client's own error (MESSAGE_TOO_LARGE).
+   */
   readonly maxMessageBytes?: number
 }
 
