@@ -19,6 +19,14 @@ export const kafkaDefects: readonly Defect[] = [
     test: ['producer.test.ts', 'pitfall 6: transactions are wrapped too, and plaintext channels alone pass as they are'],
   },
   {
+    name: 'the options of sendBatch are lost',
+    why: 'a batch goes out with other acks, time-out and compression than its caller asked for',
+    file: 'producer.ts',
+    search: 'target.sendBatch({ ...batch, topicMessages }))',
+    replace: 'target.sendBatch({ topicMessages }))',
+    test: ['producer.test.ts', 'acks, time-out and compression of a call reach the client, of a batch and in a transaction too'],
+  },
+  {
     name: 'the transaction is not wrapped',
     why: 'all that goes by transaction is plain',
     file: 'producer.ts',

@@ -94,6 +94,20 @@ describe('sealed producer', () => {
     expect(inner.calls).toEqual(['send', 'sendBatch'])
   })
 
+  it('acks, time-out and compression of a call reach the client, of a batch and in a transaction too', async () => {
+    const options = { acks: 1, timeout: 7_000, compression: 1 }
+    const records = { topic: 'orders', messages: [{ value: 'x' }] }
+    const transaction = await producer.transaction()
+    for (const each of [producer, transaction]) {
+      await each.send({ ...records, ...options })
+      await each.sendBatch({ topicMessages: [records], ...options })
+    }
+    for (const each of [inner, inner.transactions[0]]) {
+      expect(each?.calls).toEqual(['send', 'sendBatch'])
+      expect([each?.sent[0], each?.batches[0]]).toMatchObject([options, options])
+    }
+  })
+
   it('a topic that waits for keys keeps its order, and never delays another', async () => {
     const waiting = [producer.send({ topic: 'other', messages: [{ value: '1' }] }), producer.send({ topic: 'other', messages: [{ value: '2' }] })]
     await producer.send({ topic: 'orders', messages: [{ value: 'now' }] })

@@ -46,6 +46,7 @@ export const notInMemory: Opener['openSync'] = () => {
 /** A producer that keeps what it is given. */
 export class FakeProducer {
   readonly sent: TopicRecords[] = []
+  readonly batches: object[] = []
   readonly calls: string[] = []
   readonly transactions: FakeProducer[] = []
   readonly events = {}
@@ -56,6 +57,7 @@ export class FakeProducer {
   }
   sendBatch(batch: { topicMessages?: readonly TopicRecords[] }): Promise<unknown> {
     this.calls.push('sendBatch')
+    this.batches.push(batch)
     this.sent.push(...(batch.topicMessages ?? []))
     return Promise.resolve([])
   }
