@@ -133,6 +133,25 @@ describe('eachBatch', () => {
     expect(Date.now() - start).toBeLessThan(3_000)
   })
 
+  it("pitfall 13: a handler's own offsets reach the client's commit, and its failure the handler and the client, as the same object", async () => {
+    const thrown = new Error('the coordinator moved')
+    const offsets = { topics: [] }
+    const asked: unknown[] = []
+    const seen: unknown[] = []
+    const payload: BatchPayload = { ...makePayload(records(2)), commitOffsetsIfNecessary: async (given) => {
+      asked.push(given)
+      throw thrown
+    } }
+    const handled = run([], { eachBatch: async ({ commitOffsetsIfNecessary }) => {
+      await commitOffsetsIfNecessary(offsets).catch((error: unknown) => seen.push(error))
+      await commitOffsetsIfNecessary()
+    } }, payload)
+    await expect(handled).rejects.toBe(thrown)
+    expect(seen[0]).toBe(thrown)
+    expect(asked[0]).toBe(offsets)
+    expect(asked).toHaveLength(2)
+  })
+
   it('pitfall 11: heartbeats go on while a batch opens slowly', async () => {
     const payload = makePayload(records(6))
     await run([], { eachBatch: async () => {} }, payload, () => new Promise((resolve) => void setTimeout(resolve, 300)))
@@ -154,6 +173,14 @@ describe('eachMessage', () => {
     const { eachBatch } = withOutcomes(['message', 'passed', 'message'], { eachMessage: async ({ message }) => void steps.push(`handle ${message.offset}`) })
     await eachBatch({ ...payload, resolveOffset: (offset) => void steps.push(`resolve ${offset}`), heartbeat: async () => void steps.push('heartbeat'), commitOffsetsIfNecessary: async () => void steps.push('commit if due') })
     expect(steps).toEqual(['handle 0', 'resolve 0', 'heartbeat', 'commit if due', 'resolve 1', 'heartbeat', 'commit if due', 'handle 2', 'resolve 2', 'heartbeat', 'commit if due'])
+  })
+
+  it('pitfall 13: a commit that fails reaches the client as the same object, and nothing more is handled', async () => {
+    const thrown = new Error('the coordinator moved')
+    const handled: string[] = []
+    const { eachBatch } = withOutcomes([], { eachMessage: async ({ message }) => void handled.push(message.offset) })
+    await expect(eachBatch({ ...makePayload(records(2)), commitOffsetsIfNecessary: () => Promise.reject(thrown) })).rejects.toBe(thrown)
+    expect(handled).toEqual(['0'])
   })
 
   it('commits nothing for a manual committer', async () => {
