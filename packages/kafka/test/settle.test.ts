@@ -1,4 +1,5 @@
 import { defineChannels, type Opener, SealbusError, type SealbusErrorCode } from '@sealbus/core'
+import type { DispositionOptions } from '@sealbus/core/adapter'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import type { InnerConsumer, Place } from '../src/client-shape.ts'
 import { createHolds, type Holds } from '../src/holds.ts'
@@ -29,10 +30,10 @@ beforeEach(async () => {
   parking = createParking({ topic: 'parked', producer }, 'billing', (message) => void parked.push(message))
   turn = { over: false, signal: new AbortController().signal, ended: () => turn.over }
 })
-const opening = (opener: Partial<Opener>, options: { park?: boolean; stopAfterMs?: number } = {}): OpenRecord =>
+const opening = (opener: Partial<Opener>, options: { park?: boolean; dispositions?: DispositionOptions } = {}): OpenRecord =>
   createOpening({ ...keys.opener, ...(opener.open && { openSync: notInMemory }), ...opener }, holds, createSettler({
     holds,
-    dispositions: { ...(options.stopAfterMs !== undefined && { unavailable: { stopAfterMs: options.stopAfterMs } }) },
+    dispositions: options.dispositions ?? {},
     parking: options.park === false ? undefined : parking,
     onStopped: (message) => void stopped.push(message),
   }))
@@ -167,13 +168,35 @@ describe('park', () => {
 
 describe('hold and stop', () => {
   it('a key source that does not answer is waited for beside the batch; where there is an end to that, it stops', async () => {
-    const open = opening(never, { stopAfterMs: 300 })
+    const open = opening(never, { dispositions: { unavailable: { stopAfterMs: 300 } } })
     expect(await open(place, bad, turn)).toBe('halted')
     expect(holds.list()).toMatchObject([{ state: 'holding', code: 'ERR_SEALBUS_KEY_UNAVAILABLE' }])
     await new Promise((resolve) => void setTimeout(resolve, 310))
     expect(await open(place, bad, turn)).toBe('halted')
     expect(stopped).toMatchObject([{ offset: '5', error: { code: 'ERR_SEALBUS_KEY_UNAVAILABLE' } }])
     expect(holds.list()).toMatchObject([{ state: 'stopped' }])
+  })
+
+  it('a missing key is waited for as long as `keyMissingHoldMs` says, and then its message is parked', async () => {
+    const open = opening(failing('ERR_SEALBUS_KEY_MISSING'), { dispositions: { keyMissingHoldMs: 50, holdBackoffMs: { first: 1, longest: 1 } } })
+    const start = Date.now()
+    expect(await open(place, bad, turn)).toBe('halted')
+    expect(holds.list()).toMatchObject([{ offset: '5', state: 'holding', waitingFor: 'key', code: 'ERR_SEALBUS_KEY_MISSING' }])
+    // Few tries: of what all messages together may take, each spends a millisecond.
+    await expect.poll(() => open(place, bad, turn), { interval: 20, timeout: 600 }).toBe('passed')
+    expect(Date.now() - start).toBeGreaterThanOrEqual(50)
+    expect(parked).toEqual([expect.objectContaining({ offset: '5', code: 'ERR_SEALBUS_KEY_MISSING' })])
+    expect(holds.list()).toEqual([])
+  })
+
+  it('the time for missing keys is all messages of a consumer together: naming ever other keys does not buy more', async () => {
+    const dispositions = { keyMissingHoldMs: 50, holdBackoffMs: { first: 20, longest: 20 } }
+    const open = opening(failing('ERR_SEALBUS_KEY_MISSING'), { dispositions })
+    const outcomes: unknown[] = []
+    for (let partition = 0; partition < 8; partition++) outcomes.push(await open({ topic: 'orders', partition }, bad, turn))
+    // Each hold takes 15 to 25 ms of it.
+    expect([outcomes.slice(0, 2), outcomes.slice(4)]).toEqual([['halted', 'halted'], Array(4).fill('passed')])
+    expect(await opening(failing('ERR_SEALBUS_KEY_MISSING'), { dispositions })({ topic: 'orders', partition: 8 }, bad, turn), 'another consumer').toBe('halted')
   })
 
   it('many partitions that wait for a slow source do not add up: the others feel less than a second', async () => {
