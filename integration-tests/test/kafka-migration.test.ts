@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Channels, createOpener, createSealer, defineChannels, opened } from '@sealbus/core'
+import { type Channels, createOpener, createSealer, defineChannels, opened, type OpenedCounts } from '@sealbus/core'
 import { sealKafka } from '@sealbus/kafka'
 import type { Consumer, Producer } from 'kafkajs'
 import { expect, it } from 'vitest'
@@ -35,10 +35,12 @@ describeWithKafka('Kafka migration', ({ bootstrap }) => {
     fixture.closeLater(() => producers.sealed.disconnect())
     const producing: Record<Topic, Producing> = { orders: 'plain', refunds: 'plain' }
     const sent: Record<Topic, number> = { orders: 0, refunds: 0 }
+    const sentSealed: Record<Topic, number> = { orders: 0, refunds: 0 }
     let flowing = true
     const flow = Promise.all(TOPICS.map(async (topic) => {
       while (flowing) {
         const number = sent[topic]++
+        if (producing[topic] === 'sealed') sentSealed[topic]++
         await producers[producing[topic]].send({ topic: names[topic], messages: [{ key: `${number % 2}`, partition: number % 2, value: `${number}`, headers: { 'content-type': 'text/plain' } }] })
         await sleep(5)
       }
@@ -46,9 +48,16 @@ describeWithKafka('Kafka migration', ({ bootstrap }) => {
 
     // The consuming service: a new instance joins the group, and then the old one leaves.
     const accepting: Record<Topic, Consuming> = { orders: 'plain', refunds: 'plain' }
-    let instance: { consumer: Consumer; counts: () => Readonly<Record<string, { sealed: number; plain: number }>> } | undefined
+    type Kinds = Record<'sealed' | 'plain', number>
+    interface Instance {
+      readonly consumer: Consumer
+      readonly bare: boolean
+      readonly counts: () => Readonly<Record<string, OpenedCounts>>
+      readonly handled: Record<Topic, Kinds>
+    }
+    const instances: Instance[] = []
     const deployConsumer = async (): Promise<void> => {
-      const before = instance
+      const before = instances.at(-1)
       const bare = TOPICS.every((topic) => accepting[topic] === 'plain')
       const opener = createOpener({ name, identities, channels: declare(accepting) })
       const client = bare ? kafka : sealKafka(kafka, { opener, onStopped: ({ topic, offset, error }) => void troubles.push(`${topic}/${offset}: ${error.code}`) })
@@ -56,12 +65,15 @@ describeWithKafka('Kafka migration', ({ bootstrap }) => {
       fixture.closeLater(() => consumer.disconnect())
       await consumer.connect()
       await consumer.subscribe({ topics: Object.values(names), fromBeginning: true })
+      const mine: Instance['handled'] = { orders: { sealed: 0, plain: 0 }, refunds: { sealed: 0, plain: 0 } }
       await consumer.run({ eachMessage: async ({ topic: from, partition, message }) => {
         const topic = TOPICS.find((each) => names[each] === from) ?? expect.fail()
         expect(String(message.headers?.['content-type'])).toBe('text/plain')
-        handled[topic].push({ number: Number(String(message.value)), partition, kind: opened(message) ? 'sealed' : 'plain' })
+        const kind = opened(message) ? 'sealed' : 'plain'
+        handled[topic].push({ number: Number(String(message.value)), partition, kind })
+        mine[topic][kind]++
       } })
-      instance = { consumer, counts: () => opener.counts() }
+      instances.push({ consumer, bare, counts: () => opener.counts(), handled: mine })
       await before?.consumer.disconnect()
     }
     const some = async (topic: Topic, kind: 'sealed' | 'plain'): Promise<void> => {
@@ -84,7 +96,7 @@ describeWithKafka('Kafka migration', ({ bootstrap }) => {
       // What the counters show decides: no plain message for a while.
       let plain = -1
       await expect.poll(() => {
-        const now = instance?.counts()[topic]?.plain ?? 0
+        const now = instances.at(-1)?.counts()[topic]?.plain ?? 0
         const still = now === plain
         plain = now
         return still
@@ -120,6 +132,20 @@ describeWithKafka('Kafka migration', ({ bootstrap }) => {
       }
     }
     expect(troubles).toEqual([])
+
+    // The counters by which the steps are taken: what was sent sealed, and what each wrapped instance was given.
+    expect(sealer.counts()).toMatchObject(Object.fromEntries(TOPICS.map((topic) => [topic, { sealed: sentSealed[topic], plain: 0 }])))
+    for (const { bare, counts, handled: own } of instances) {
+      if (bare) expect(counts()).toEqual({})
+      else for (const topic of TOPICS) {
+        const { sealed = 0, opened: openings = 0, plain = 0 } = counts()[topic] ?? {}
+        for (const [counted, seen] of [[sealed, own[topic].sealed], [openings, own[topic].sealed], [plain, own[topic].plain]] as const) {
+          expect(counted).toBeGreaterThanOrEqual(seen)
+          // One of each partition may have been opened, and not handled, when the instance left.
+          expect(counted).toBeLessThanOrEqual(seen + 2)
+        }
+      }
+    }
   })
 
   it('enforcement before the producers have moved loses nothing: the plain message stops its partition, and is handled when the step is taken back', async () => {

@@ -134,6 +134,17 @@ describe('opened consumer', () => {
     await waiting.stop()
   })
 
+  it('a held message is counted once, however often it is tried', async () => {
+    let tries = 0
+    const opener = { ...keys.opener, openSync: notInMemory, open: (...args: Parameters<Opener['open']>) => (++tries < 3 ? Promise.reject(new SealbusError('ERR_SEALBUS_KEY_UNAVAILABLE', 'down')) : keys.opener.open(...args)) }
+    const { consumer, inner } = start([record(0, sealed('a'))], { opener, dispositions: { holdBackoffMs: { first: 5, longest: 5 } } })
+    await consumer.run({ eachMessage: async () => {} })
+    await expect.poll(() => inner.committed).toBe(1)
+    expect(tries).toBe(3)
+    expect(keys.opener.counts()['orders']).toMatchObject({ sealed: 1, opened: 1, plain: 0 })
+    await consumer.stop()
+  })
+
   it('pitfall 8: stop happens once, and what escapes is never of a kind that ends a kafkajs consumer', async () => {
     const { consumer, inner, stopped } = start([record(0, broken()), record(1, sealed('x'))], { opener: { ...keys.opener, openSync: notInMemory, open: () => Promise.reject(new TypeError('a native error')) } })
     await consumer.run({ eachMessage: async () => expect.unreachable('nothing can be handled') })
