@@ -1,7 +1,10 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { contentEncryption } from '../src/algorithms.ts'
 import { createContentKeys, type ContentKeySessions, type SessionBounds } from '../src/content-key.ts'
+import type { RecipientKey } from '../src/recipient.ts'
 import { testKey, type TestKey } from './support/keys.ts'
+
+type Mutable<Value> = { -readonly [Member in keyof Value]: Value[Member] }
 
 let billing: TestKey
 let shipping: TestKey
@@ -67,10 +70,22 @@ describe('a content-key session', () => {
   })
 
   it('is not begun by a wrapping that failed: the last one stays, and its bounds with it', () => {
-    const { sessions } = setup({ messages: 1 })
-    const broken = { ...billing.recipientKey, publicKey: shipping.recipientKey.publicKey, alg: 'RSA-OAEP-256' as const }
-    const session = sessions.claim('c', [billing.recipientKey], 1)
-    expect(() => sessions.claim('c', [broken], 1)).toThrow(/no content key can be wrapped/)
+    const { sessions } = setup()
+    const broken = { ...shipping.recipientKey, publicKey: billing.recipientKey.publicKey, alg: 'RSA-OAEP-256' as const }
+    const session = sessions.claim('c', [billing.recipientKey], 60)
+    expect(() => sessions.claim('c', [billing.recipientKey, broken], 1)).toThrow(/no content key can be wrapped/)
+    expect(sessions.claim('c', [billing.recipientKey], 40)).toBe(session)
     expect(sessions.claim('c', [billing.recipientKey], 1)).not.toBe(session)
+  })
+
+  it('whose bound is reached is not used again, though the next one cannot be wrapped', () => {
+    const { sessions } = setup({ messages: 1 })
+    const changing: Mutable<RecipientKey> = { ...billing.recipientKey }
+    const session = sessions.claim('c', [changing], 1)
+    changing.publicKey = shipping.recipientKey.publicKey
+    changing.alg = 'RSA-OAEP-256'
+    expect(() => sessions.claim('c', [changing], 1)).toThrow(/no content key can be wrapped/)
+    Object.assign(changing, billing.recipientKey)
+    expect(sessions.claim('c', [changing], 1)).not.toBe(session)
   })
 })

@@ -170,6 +170,37 @@ describe('open: whose key', () => {
     expect(unwrap).toHaveBeenCalledTimes(2)
   })
 
+  it('remembers a content key only once a tag verified under it', async () => {
+    const { sealer, opener } = pair()
+    const unwrap = vi.fn((request: UnwrapRequest) => billing.identity.unwrap(request))
+    const counting = createOpener({ name: 'billing', identities: testIdentities({ ...billing.identity, unwrap }), channels: opener.channels })
+    const { bytes } = sealer.sealSync('x', { channel: 'orders' })
+    const wrong = breakTag(bytes)
+    expect(codeOf(() => counting.openSync(wrong, { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+    expect(await rejectionOf(counting.open(wrong, { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+    expect(unwrap).toHaveBeenCalledTimes(2)
+    for (let count = 0; count < 2; count++) expect(counting.openSync(bytes, { channel: 'orders' }).plaintext.toString()).toBe('x')
+    expect(unwrap).toHaveBeenCalledTimes(3)
+  })
+
+  it('remembers the form of an envelope only once its tag verified: garbage pushes out none that is in use', () => {
+    const { sealer, opener } = pair()
+    const { sealer: another } = pair()
+    const find = vi.fn((kid: string) => testIdentities(billing.identity).find(kid))
+    const small = createOpener({ name: 'billing', identities: { find, list: () => [] }, channels: opener.channels, contentKeyCache: { entries: 1 } })
+    /** How often the identities were asked: more often for an envelope that had to be read in full. */
+    const asked = (bytes: Buffer): number => {
+      find.mockClear()
+      small.openSync(bytes, { channel: 'orders' })
+      return find.mock.calls.length
+    }
+    const next = (): Buffer => sealer.sealSync('x', { channel: 'orders' }).bytes
+    const [inFull = 0, , byComparing = 0] = [next(), next(), next()].map(asked)
+    expect(byComparing).toBeLessThan(inFull)
+    expect(codeOf(() => small.openSync(breakTag(another.sealSync('x', { channel: 'orders' }).bytes), { channel: 'orders' }))).toBe('ERR_SEALBUS_DECRYPT_FAILED')
+    expect(asked(next())).toBe(byComparing)
+  })
+
   it('keeps content keys by number and by age, both settable', () => {
     const { sealer, opener } = pair(ORDERS, { contentKeys: 'per-message' })
     const unwrap = vi.fn((request: Parameters<Identity['unwrap']>[0]) => billing.identity.unwrap(request))
@@ -424,6 +455,12 @@ describe('open: fails closed', () => {
     expect(await rejectionOf(opener.open(bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_CLOSED')
   })
 })
+
+/** Flips a bit of the tag. */
+function breakTag(envelope: Buffer): Buffer {
+  const jwe = JSON.parse(envelope.toString()) as { tag: string }
+  return Buffer.from(JSON.stringify({ ...jwe, tag: `${jwe.tag.startsWith('A') ? 'B' : 'A'}${jwe.tag.slice(1)}` }))
+}
 
 function breakWrappedKey(bytes: Buffer): Buffer {
   const jwe = JSON.parse(bytes.toString()) as { recipients: { encrypted_key: string }[] }

@@ -1,12 +1,13 @@
 import { createPublicKey, randomBytes } from 'node:crypto'
 import { tracingChannel } from 'node:diagnostics_channel'
-import { CompactEncrypt, compactDecrypt, decodeProtectedHeader, type GeneralJWE, generalDecrypt } from 'jose'
-import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { CompactEncrypt, compactDecrypt, decodeProtectedHeader, type GeneralJWE, generalDecrypt, type JWK } from 'jose'
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type ChannelDeclarations, defineChannels } from '../src/channels.ts'
 import { SealbusError } from '../src/errors.ts'
 import { createOpener } from '../src/open.ts'
 import type { RecipientDirectory, RecipientKey } from '../src/recipient.ts'
 import { createSealer, type SealerOptions } from '../src/seal.ts'
+import { createStaticDirectory } from '../src/static-directory.ts'
 import { type KeyKind, testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
 import { codeOf, rejectionOf, thrownBy } from './support/thrown.ts'
 
@@ -206,6 +207,25 @@ describe('content-key sessions', () => {
     expect(codeOf(() => opener.openSync(first.bytes, { channel: 'orders' }))).toBe('ERR_SEALBUS_KEY_MISSING')
     sealer.reset()
     expect(wrapped(sealer.sealSync('x', { channel: 'orders' }).bytes)).not.toBe(wrapped(second.bytes))
+  })
+
+  it('end at once when a key is revoked, and when one expires: nothing more is sealed', () => {
+    const revocable = testDirectory({ billing: key('P-256').recipientKey })
+    const sealer = createSealer({ directory: revocable, channels })
+    sealer.sealSync('x', { channel: 'orders' })
+    revocable.peek = () => {
+      throw new SealbusError('ERR_SEALBUS_NO_USABLE_KEY', 'revoked')
+    }
+    expect(codeOf(() => sealer.sealSync('x', { channel: 'orders' }))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+
+    vi.useFakeTimers({ toFake: ['Date'], now: 1_000_000 })
+    onTestFinished(() => void vi.useRealTimers())
+    const expiring = createSealer({ directory: createStaticDirectory({ billing: { ...key('P-256').publicJwk, exp: 1_001 } as JWK }), channels })
+    const first = wrapped(expiring.sealSync('x', { channel: 'orders' }).bytes)
+    vi.setSystemTime(1_000_999)
+    expect(wrapped(expiring.sealSync('x', { channel: 'orders' }).bytes)).toBe(first)
+    vi.setSystemTime(1_001_000)
+    expect(codeOf(() => expiring.sealSync('x', { channel: 'orders' }))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
   })
 
   it('belong to the recipients of the moment, also when a `to` function changes its own list in place', () => {
