@@ -43,7 +43,7 @@ export const LIMITS = {
   /** The opener's cache of content keys: the age is absolute, so that a destroyed key stops working. */
   contentKeyCache: {
     entries: { default: 1_000, least: 1, most: 1_000_000 },
-    ageMs: { default: 600_000, least: 1_000, most: 3_600_000 },
+    ageMs: { default: 600_000, least: 1_000, most: 600_000 },
   },
   /** Characters of envelope forms that an opener remembers: a thousand of 10 recipients are 3 million, one of 100 with RSA keys is 70,000. */
   knownFormsSize: 16_777_216,

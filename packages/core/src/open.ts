@@ -71,7 +71,7 @@ export interface OpenerOptions {
   readonly contentEncryptionAlgorithms?: readonly ContentEncryption[]
   /** Largest payload to take, in bytes; a larger one is `ERR_SEALBUS_TOO_LARGE`, before any private-key work where its envelope shows it, and `ERR_SEALBUS_MALFORMED` where only decompression does. Default and most 16,777,216. */
   readonly maxPayloadBytes?: number
-  /** Content keys kept, so that a message of a known one needs no private key. Defaults 1,000 entries, 600,000 ms; up to 1,000,000, and 3,600,000 ms. */
+  /** Content keys kept, so that a message of a known one needs no private key. 1 to 1,000,000 `entries`, by default 1,000; for 1,000 to 600,000 `ageMs`, by default the most, however much they are used. */
   readonly contentKeyCache?: Partial<ContentKeyCacheBounds>
   /** Bounds of the calls to identities whose private half is elsewhere: see `UnwrapBounds` for defaults and ranges. */
   readonly unwrap?: Partial<UnwrapBounds>

@@ -82,6 +82,7 @@ describe('what an opener says', () => {
     [{ maxPayloadBytes: 0 }, '`maxPayloadBytes` is an integer from 1 to 16777216'],
     [{ realm: '' }, '`realm` is a text of 1 to 255 characters'],
     [{ contentKeyCache: { entries: 0 } }, '`contentKeyCache.entries` is an integer from 1 to 1000000'],
+    [{ contentKeyCache: { ageMs: 600_001 } }, '`contentKeyCache.ageMs` is an integer from 1000 to 600000'],
     [{ unwrap: { timeoutMs: 1 } }, '`unwrap.timeoutMs` is an integer from 100 to 60000'],
     [{ realms: 'prod' } as never, 'an opener has no "realms"'],
     [{ identities: undefined as never }, 'an opener needs `identities`, which has find() and list()'],
