@@ -103,6 +103,13 @@ describeWithRabbit('the shared RabbitMQ', ({ url }) => {
     await publish(url, queue, present)
     expect(await getOne(url, queue)).toEqual(present)
   })
+
+  test.runIf(process.env.SEALBUS_BROKERS === 'docker')('is RabbitMQ 4 where it runs in a container', async () => {
+    const connection = await connect(url)
+    const { version } = connection.connection.serverProperties
+    await connection.close()
+    expect(version).toMatch(/^4\./)
+  })
 })
 
 describeWithLocalKafka('a Kafka of its own', () => {
