@@ -245,8 +245,9 @@ describeWithKafka('Kafka adapter', ({ bootstrap }) => {
     await held.run({ eachMessage: async () => expect.unreachable('it cannot be opened') })
     await expect.poll(() => consumerHealth(held).halted.length, { timeout: 15_000 }).toBe(1)
     const start = Date.now()
-    await held.disconnect()
+    await held.stop()
     expect(Date.now() - start).toBeLessThan(5_000)
+    await held.disconnect()
     const seen: string[] = []
     const next = await consumer({}, groupId)
     await next.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
