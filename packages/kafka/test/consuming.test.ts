@@ -164,6 +164,13 @@ describe('eachBatch', () => {
     await run(['passed'], { eachBatch }, payload, async (offset) => void (payload.stale ||= offset === '1'))
     expect([eachBatch.mock.calls.length, payload.resolved]).toEqual([0, []])
   })
+
+  it('a client that stopped while the batch opened gets nothing handled, and nothing resolved', async () => {
+    const eachBatch = vi.fn<(payload: BatchPayload) => Promise<void>>(async () => {})
+    const payload = makePayload(records(3))
+    await run(['passed'], { eachBatch }, payload, async (offset) => void (payload.running &&= offset !== '1'))
+    expect([eachBatch.mock.calls.length, payload.resolved]).toEqual([0, []])
+  })
 })
 
 describe('eachMessage', () => {
@@ -208,6 +215,17 @@ describe('eachMessage', () => {
     const payload = makePayload(records(2))
     await eachBatch(payload)
     expect(payload.resolved).toEqual([])
+  })
+
+  it('ends where the client stopped by itself, and keeps its place', async () => {
+    const payload = makePayload(records(3))
+    const handled: string[] = []
+    const { eachBatch } = withOutcomes([], { eachMessage: async ({ message }) => {
+      handled.push(message.offset)
+      payload.running = message.offset !== '1'
+    } })
+    await eachBatch(payload)
+    expect([handled, payload.resolved]).toEqual([['0', '1'], ['0', '1']])
   })
 
   it('a handler that returns no promise is one too, and what it throws goes through as it is', async () => {
