@@ -1,8 +1,8 @@
-import { gzipSync } from 'node:zlib'
+import { gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { defineChannels } from '@sealbus/core'
 import { sealKafka, sealProducer } from '@sealbus/kafka'
-import { CompressionTypes, type Consumer, type ConsumerRunConfig, type KafkaMessage } from 'kafkajs'
+import { CompressionCodecs, CompressionTypes, type Consumer, type ConsumerRunConfig, type KafkaMessage } from 'kafkajs'
 import { describe, expect, it } from 'vitest'
 import { describeWithKafka, uniqueName } from '../support/brokers.ts'
 import { useKafka, WAIT } from '../support/kafka-fixture.ts'
@@ -69,6 +69,20 @@ describeWithKafka('Kafka, as without the wrapper', ({ bootstrap }) => {
       await consumer.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
       await expect.poll(() => seen.length, WAIT).toBe(2)
       expect(seen).toEqual([value, value])
+    })
+
+    it.each([['gzip', CompressionTypes.GZIP], ['zstd, registered as a codec,', CompressionTypes.ZSTD]] as const)('%s is applied to what is sealed, and undone before it is opened', async (_title, compression) => {
+      CompressionCodecs[CompressionTypes.ZSTD] = () => ({ compress: async ({ buffer }: { buffer: Buffer }) => zstdCompressSync(buffer), decompress: async (buffer: Buffer) => zstdDecompressSync(buffer) })
+      // Of a ciphertext, compression gets back what base64url costs: a batch of 134,000 bytes is one of 101,000.
+      const topic = await fixture.topic('orders', { config: { 'max.message.bytes': '110000' } })
+      const value = 'x'.repeat(100_000)
+      await expect(fixture.sealed.send({ topic, messages: [{ value }] })).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE' })
+      await fixture.sealed.send({ topic, compression, messages: [{ value }] })
+      await fixture.sealed.sendBatch({ compression, topicMessages: [{ topic, messages: [{ value }] }] })
+      const seen: string[] = []
+      const consumer = await fixture.consumer({ topics: [topic] })
+      await consumer.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
+      await expect.poll(() => seen, WAIT).toEqual([value, value])
     })
 
     it("an ended transaction complains as the client does, also without arguments; so does everything else that is malformed", async () => {
