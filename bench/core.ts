@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { tracingChannel } from 'node:diagnostics_channel'
 import { GeneralEncrypt, type GeneralJWE, generalDecrypt } from 'jose'
-import { gcmDecrypt, gcmEncrypt } from './gcm.ts'
+import { floorOfOpening, floorOfSealing, gcmDecrypt, gcmEncrypt } from './gcm.ts'
 import { awsPeer, confluentPeer } from './peers.ts'
 import { type Contestant, medianRate, type Rates, ratio, runRounds } from './rounds.ts'
 import { createSetting, type Service, type Setting } from './services.ts'
 
 export interface BenchResult {
-  /** Operations per second: the median of the rounds, by payload size. */
+  /** Operations per second: the median of the rounds, by contestant and payload size. */
   readonly rates: Readonly<Record<string, Readonly<Record<string, number>>>>
   readonly ratios: Readonly<Record<string, number>>
   /** What the envelope adds to 1 KiB of payload, in bytes, by number of recipients. */
@@ -31,7 +31,9 @@ export async function benchCore(sliceMs: number): Promise<BenchResult> {
   const at = (label: keyof typeof SIZES, a: string, b: string): number => ratio(rounds.get(label) ?? [], a, b)
   const payload = randomBytes(1_024)
   return {
-    rates: Object.fromEntries([...rounds].map(([label, of]) => [label, Object.fromEntries(Object.keys(of[0] ?? {}).map((name) => [name, medianRate(of, name)]))])),
+    rates: Object.fromEntries(
+      Object.keys([...rounds.values()][0]?.[0] ?? {}).map((name) => [name, Object.fromEntries([...rounds].map(([label, of]) => [label, medianRate(of, name)]))]),
+    ),
     ratios: {
       seal1_vs_jose: at('1 KiB', 'seal 1', 'jose encrypt 1'),
       seal1_vs_confluent: at('1 KiB', 'seal 1', 'confluent encrypt'),
@@ -48,6 +50,20 @@ export async function benchCore(sliceMs: number): Promise<BenchResult> {
       open_vs_gcm_1m: at('1 MiB', 'open 1', 'AES-256-GCM decrypt'),
       tracing_cost_vs_seal1: at('1 KiB', 'seal 1', 'tracing check'),
       permessage_vs_jose: at('1 KiB', 'seal 1 per message', 'jose encrypt 1'),
+      // What no JWE can pass, in the place of ours: whether a goal is within reach on this machine.
+      floor1_vs_jose: at('1 KiB', 'floor of sealing', 'jose encrypt 1'),
+      floor1_vs_aws: at('1 KiB', 'floor of sealing', 'aws encrypt'),
+      floor10_vs_jose: at('1 KiB', 'floor of sealing', 'jose encrypt 10'),
+      floor_vs_gcm_64k: at('64 KiB', 'floor of sealing', 'AES-256-GCM encrypt'),
+      floor_vs_gcm_1m: at('1 MiB', 'floor of sealing', 'AES-256-GCM encrypt'),
+      floor_open1_vs_jose: at('1 KiB', 'floor of opening', 'jose decrypt 1'),
+      floor_open_vs_gcm_1k: at('1 KiB', 'floor of opening', 'AES-256-GCM decrypt'),
+      ...Object.fromEntries(
+        Object.entries({ '1k': '1 KiB', '64k': '64 KiB', '1m': '1 MiB' } as const).flatMap(([short, label]) => [
+          [`seal_vs_floor_${short}`, at(label, 'seal 1', 'floor of sealing')],
+          [`open_vs_floor_${short}`, at(label, 'open 1', 'floor of opening')],
+        ]),
+      ),
     },
     addedBytes: Object.fromEntries(RECIPIENTS.map((count) => [count, setting.sealer.sealSync(payload, { channel: `to-${count}` }).bytes.length - payload.length])),
   }
@@ -56,7 +72,7 @@ export async function benchCore(sliceMs: number): Promise<BenchResult> {
 async function contestantsOf(setting: Setting, size: number): Promise<Record<string, Contestant>> {
   const payload = randomBytes(size)
   const { sealer, perMessage, recipients, reader, opener } = setting
-  const contestants: Record<string, Contestant> = { 'AES-256-GCM encrypt': gcmEncrypt(payload), 'AES-256-GCM decrypt': gcmDecrypt(payload) }
+  const contestants: Record<string, Contestant> = { 'AES-256-GCM encrypt': gcmEncrypt(payload), 'AES-256-GCM decrypt': gcmDecrypt(payload), 'floor of sealing': floorOfSealing(payload), 'floor of opening': floorOfOpening(payload) }
   for (const count of RECIPIENTS) {
     const channel = `to-${count}`
     contestants[`seal ${count}`] = () => sealer.sealSync(payload, { channel })
