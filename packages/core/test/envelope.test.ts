@@ -1,8 +1,12 @@
 import { createHmac } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import type { JWK } from 'jose'
-import { describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { contentEncryption } from '../src/algorithms.ts'
 import { defineChannels } from '../src/channels.ts'
 import { encodeContext } from '../src/context.ts'
@@ -10,8 +14,11 @@ import { decodeEnvelope, draftEnvelope, type EnvelopeForm, envelopeContentType, 
 import { isSealbusError } from '../src/errors.ts'
 import { loadIdentities } from '../src/identities.ts'
 import { createOpener } from '../src/open.ts'
+import { createSealer } from '../src/seal.ts'
 import type { WrappedKey } from '../src/wrap.ts'
+import { forge, keyMembers, knownContentKey } from '../fuzz/forgery.ts'
 import { writeEnvelope } from './support/envelopes.ts'
+import { testDirectory, testKey, type TestKey } from './support/keys.ts'
 import { codeOf } from './support/thrown.ts'
 
 const COMMITMENT = Buffer.alloc(32, 1)
@@ -244,5 +251,50 @@ describe('docs/FORMAT.md', () => {
     const [, contentKey = ''] = /content key, base64url `(.*?)`/.exec(text) ?? []
     const commitment = createHmac('sha256', Buffer.from(contentKey, 'base64url')).update('sealbus/1 kc A256GCM').digest('base64url')
     expect(JSON.parse(header ?? '')).toMatchObject({ kc: commitment })
+  })
+
+  describe('its recipe for JavaScript', () => {
+    type Recipe = (envelope: string, jwk: JWK, channel: string, recordKey?: string) => Promise<{ plaintext: Uint8Array; id: string }>
+    let open: Recipe
+    let key: TestKey
+    let jwk: JWK
+    beforeAll(async () => {
+      const text = readFileSync(new URL('../../../docs/FORMAT.md', import.meta.url), 'utf8')
+      const [, code = ''] = /```js\n(.*?)```/s.exec(text.slice(text.indexOf('### Recipes'))) ?? []
+      const folder = mkdtempSync(join(tmpdir(), 'sealbus-test-'))
+      const file = join(folder, 'open.mjs')
+      writeFileSync(file, code.replace("'jose'", JSON.stringify(import.meta.resolve('jose'))))
+      ;({ open } = (await import(/* @vite-ignore */ pathToFileURL(file).href)) as { open: Recipe })
+      key = await testKey('P-256', 'billing-1')
+      jwk = { ...(key.privateKey.export({ format: 'jwk' }) as JWK), kid: 'billing-1' }
+      return () => rmSync(folder, { recursive: true })
+    })
+
+    const seal = (channel: string, recordKey: string | null): string => {
+      const channels = defineChannels({ orders: { to: ['billing'] }, both: { to: ['billing', 'audit'] }, gzip: { to: ['billing'], compress: 'gzip' }, zstd: { to: ['billing'], compress: 'zstd' } })
+      const directory = testDirectory({ billing: key.recipientKey, audit: { ...key.recipientKey, kid: 'audit-1', thumbprint: 'another' } })
+      return createSealer({ directory, channels }).sealSync(PAYLOAD, { channel, key: recordKey }).bytes.toString()
+    }
+    const PAYLOAD = 'x'.repeat(1_000)
+
+    it.each(['orders', 'both', 'gzip', 'zstd'])('opens what was sealed: %s', async (channel) => {
+      expect(Buffer.from((await open(seal(channel, '42'), jwk, channel, '42')).plaintext).toString()).toBe(PAYLOAD)
+      expect(Buffer.from((await open(seal(channel, null), jwk, channel)).plaintext).toString()).toBe(PAYLOAD)
+    })
+
+    it('refuses what is in another place, decompresses to too much, or is committed to otherwise', async () => {
+      const bound = seal('orders', '42')
+      await expect(open(bound, jwk, 'both', '42')).rejects.toThrow('of another channel or record key')
+      await expect(open(bound, jwk, 'orders', '43')).rejects.toThrow('of another channel or record key')
+      await expect(open(bound, jwk, 'orders')).rejects.toThrow('of another channel or record key')
+      await expect(open(seal('orders', null), jwk, 'orders', '42')).rejects.toThrow('of another channel or record key')
+      const content = knownContentKey('A256GCM', [key])
+      const msg = { v: 1, id: 'm-1', iat: 1, ch: 'orders', to: ['billing'] }
+      const forged = (members: object, more: object, plaintext: Buffer): Promise<unknown> => open(forge(content, JSON.stringify({ ...members, msg: { ...msg, ...more } }), plaintext).toString(), jwk, 'orders')
+      await expect(forged(keyMembers(content), { z: 'gzip' }, gzipSync(Buffer.alloc(16_777_217)))).rejects.toThrow(/larger than/)
+      await expect(forged(keyMembers(content), { z: 'zstd' }, zstdCompressSync(Buffer.alloc(16_777_217)))).rejects.toThrow(/larger than/)
+      await expect(forged(keyMembers(content), { z: 'constructor' }, Buffer.from('x'))).rejects.toThrow('compressed in an unknown way')
+      await expect(forged(keyMembers({ ...content, kc: KC }), {}, Buffer.from('x'))).rejects.toThrow('not sealed for all alike')
+    })
   })
 })
