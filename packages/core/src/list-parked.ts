@@ -14,11 +14,13 @@ export interface ListParkedOptions {
   readonly limit?: number
   /** Whether also those that were redriven, where the parking place keeps them. Default false. */
   readonly redriven?: boolean
+  /** Ends the listing: what was found by then is returned. */
   readonly signal?: AbortSignal
 }
 
+/** A copy, and whether it is done with. */
 export interface ListedCopy extends ParkedCopy {
-  /** Always false where a redriven copy leaves the parking place. */
+  /** Whether a redrive delivered its message. Always false where a redriven copy leaves the parking place. */
   readonly redriven: boolean
 }
 

@@ -48,12 +48,15 @@ export interface KeptCopy extends ParkedFacts {
   readonly error: unknown
 }
 
+/** How far a run is, in copies. */
 export interface RedriveProgress {
   /** Looked at. */
   readonly seen: number
   /** What was in the parking place when the run began, copies of others included: at least what there is to look at. */
   readonly total: number
+  /** In a dry run: would be delivered. */
   readonly delivered: number
+  /** Stays parked: it still does not open, or its handler failed. */
   readonly kept: number
 }
 
@@ -67,13 +70,17 @@ export interface RedriveGroup {
   readonly outcome: 'delivered' | 'kept'
   /** Why they stay: the code that opening them fails with now; `handler`: it failed; `origin`: they came from where they would go. */
   readonly reason: SealbusErrorCode | 'handler' | 'origin' | undefined
+  /** How many. */
   readonly messages: number
 }
 
+/** What became of the copies of a run, in numbers. */
 export interface RedriveResult {
+  /** Whether nothing was delivered, marked or removed. */
   readonly dryRun: boolean
-  /** `complete`: all that was in the parking place when the run began was looked at. */
+  /** `complete`: all that was in the parking place when the run began was looked at. `limit` and `aborted`: the next run goes on there. */
   readonly ended: 'complete' | 'limit' | 'aborted'
+  /** Looked at: what the numbers below add up to. */
   readonly seen: number
   /** In a dry run: would be delivered. */
   readonly delivered: number

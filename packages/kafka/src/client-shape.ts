@@ -63,12 +63,13 @@ export interface RunConfig {
   readonly eachMessage?: (payload: MessagePayload) => Promise<void>
 }
 
-/** Parameters are `never`, so that any client's own parameter types fit. */
+/** A producer that can be wrapped: kafkajs', or Confluent's. Parameters are `never`, so that any client's own parameter types fit. */
 export interface ProducerLike {
   send: (record: never) => Promise<unknown>
   sendBatch: (batch: never) => Promise<unknown>
 }
 
+/** A consumer that can be wrapped. */
 export interface ConsumerLike {
   run: (config: never) => Promise<void>
   pause: (topicPartitions: never) => void
@@ -78,6 +79,7 @@ export interface ConsumerLike {
   disconnect: () => Promise<void>
 }
 
+/** A client that can be wrapped: what makes producers and consumers. */
 export interface KafkaLike {
   producer: (...config: never[]) => ProducerLike
   consumer: (config: never) => ConsumerLike

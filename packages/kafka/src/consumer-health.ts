@@ -2,6 +2,7 @@ import { SealbusError, type SealbusErrorCode } from '@sealbus/core'
 import type { ConsumerState } from './consumer.ts'
 import { keptBy } from './delegation.ts'
 
+/** What `consumerHealth` tells, of the moment when it is asked. */
 export interface ConsumerHealth {
   /** False while a message stops a partition, or waits for a parking place that failed it more than once. */
   readonly healthy: boolean
@@ -9,13 +10,15 @@ export interface ConsumerHealth {
   readonly halted: readonly {
     readonly topic: string
     readonly partition: number
-    /** Of the message that it waits at. */
+    /** Of the message that it waits at: the next that will be tried. */
     readonly offset: string
     /** `holding`: tried again by itself. `stopped`: until somebody seeks, or starts the consumer anew. */
     readonly state: 'holding' | 'stopped'
+    /** `key`: or the key source. `parking place`: the copy was not acknowledged yet. `operator`: stopped. */
     readonly waitingFor: 'key' | 'parking place' | 'operator'
+    /** Why the message did not open. */
     readonly code: SealbusErrorCode
-    /** Epoch milliseconds. */
+    /** Since when it is tried, or stopped, in epoch milliseconds. */
     readonly sinceMs: number
   }[]
 }

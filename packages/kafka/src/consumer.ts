@@ -8,7 +8,9 @@ import { createOpening } from './opening.ts'
 import { checkParkingPlace, createParking, type ParkedMessage, type Parking, type ParkingPlace } from './parking.ts'
 import { createSettler, type StoppedMessage } from './settle.ts'
 
+/** What `openConsumer` needs to know, and `sealKafka` for each of its consumers. */
 export interface OpenConsumerOptions {
+  /** Opens what comes; its channels say which topics are sealed, and whether plain messages are taken too. */
   readonly opener: Opener
   /** The consumer's group: it names who parked. `sealKafka` fills it in. */
   readonly groupId: string
@@ -22,7 +24,7 @@ export interface OpenConsumerOptions {
    * told as a warning of the process.
    */
   readonly onStopped?: (message: StoppedMessage) => void
-  /** What happens to messages that cannot be opened, where there is a choice. */
+  /** What happens to messages that cannot be opened, where there is a choice. Default: parked, or stopped at where nothing is given to park in. */
   readonly dispositions?: DispositionOptions
 }
 

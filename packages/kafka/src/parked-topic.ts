@@ -2,7 +2,7 @@ import { SealbusError } from '@sealbus/core'
 import type { BatchPayload, DeliveredRecord, KafkaLike } from './client-shape.ts'
 import { isWrapped } from './delegation.ts'
 
-/** A kafkajs client, or one of its shape. */
+/** A client that `redrive` and `listParked` can use: one of kafkajs, or of its shape, whose consumers tell of their events. Not a wrapped one. */
 export interface ReadableKafka extends KafkaLike {
   admin: (...config: never[]) => { connect: () => Promise<void>; disconnect: () => Promise<void>; fetchTopicOffsets: (topic: string) => Promise<readonly { partition: number; low: string; high: string }[]> }
 }

@@ -6,6 +6,7 @@ import { toSendableHeaders } from './record.ts'
 
 /** Where messages go that cannot be opened. */
 export interface ParkingPlace {
+  /** Not one that the consumer subscribes to: what it parked would come back, and stop it. */
   readonly topic: string
   /** A connected producer of the client itself, not wrapped: copies go out byte for byte. */
   readonly producer: ProducerLike
@@ -14,6 +15,7 @@ export interface ParkingPlace {
 /** A message that was parked: its copy is acknowledged by all in-sync replicas. */
 export interface ParkedMessage extends Place {
   readonly offset: string
+  /** Why it did not open. */
   readonly code: SealbusErrorCode
   /** Of the copy, in its `sealbus-park-id` header: the same for the same message, however often it is parked. */
   readonly id: string

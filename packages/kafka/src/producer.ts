@@ -6,9 +6,11 @@ import { originals } from './partitioner.ts'
 import { checkRecord, toPlainRecord, toSealedRecord, toSealOptions } from './record.ts'
 import { sizeOf } from './record-size.ts'
 
+/** What `sealProducer` needs to know, and `sealKafka` for each of its producers. */
 export interface SealProducerOptions {
+  /** Seals what is sent; its channels say which topics are sealed, and for whom. */
   readonly sealer: Sealer
-  /** How long `send` may wait for recipients' keys that are not in memory, in milliseconds. Default 5,000. */
+  /** How long `send` may wait for recipients' keys that are not in memory, in milliseconds. Default 5,000; 0 to 2,147,483,647. */
   readonly keyWaitMs?: number
   /**
    * The largest record that is sent, in bytes: sealed, with key and headers, and before the client's compression. Default

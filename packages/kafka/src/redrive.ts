@@ -6,6 +6,7 @@ import { checkClient, extentsOf, type Passage, type ReadableKafka, readTopic } f
 import { sizeOf } from './record-size.ts'
 import { createSender, type DeliveryOf, type RedriveHandler } from './redrive-sender.ts'
 
+/** What to redrive, and where to: `from`, `by`, `opener`, `codes`, `limit` and the like are the same for every broker. */
 export interface RedriveOptions extends CommonOptions<RedriveHandler> {
   /** A topic that no other group reads, such as the group's retry topic, or a function that handles each message. */
   readonly to: string | RedriveHandler

@@ -9,6 +9,7 @@ import type { Turn } from './turn.ts'
 /** A message at which a consumer stopped its partition. */
 export interface StoppedMessage extends Place {
   readonly offset: string
+  /** Why it did not open, or could not be parked: `ERR_SEALBUS_TOO_LARGE`. */
   readonly error: SealbusError
 }
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { createMemoryKafka, createTestServices, type MemoryKafka } from '../../testing/src/index.ts'
 import { describeRedrive } from '../../testing/test/support/redrive-behaviours.ts'
 import { openKafkaHarness } from '../../testing/test/support/redrive-kafka.ts'
-import { redrive, sealKafka } from '../src/index.ts'
+import { listParked, redrive, sealKafka } from '../src/index.ts'
 
 // The integration tests run the same on a real Kafka, with transactions.
 describeRedrive('Kafka in memory', () => openKafkaHarness(createMemoryKafka(), { transactions: false }))
@@ -160,6 +160,18 @@ describe('redrive on Kafka', () => {
     await expect(redrive(kafka, { ...options, to: `${harness.to}-misspelt` })).rejects.toThrow(`there is no topic "${harness.to}-misspelt"`)
     await expect(redrive(kafka, { ...options, from: 'nowhere', to: harness.to })).rejects.toThrow('there is no topic "nowhere"')
     expect(await redrive(kafka, { ...options, to: harness.to })).toMatchObject({ delivered: 1, earlier: 0 })
+    await harness.close()
+  })
+
+  it("needs a client whose consumers tell of their events, as Confluent's do not", async () => {
+    const kafka = createMemoryKafka({ partitions: 1 })
+    const harness = await openKafkaHarness(kafka, { transactions: false })
+    await harness.park({ bytes: Buffer.from('1') }, 'ERR_SEALBUS_NOT_SEALED')
+    const silent = { ...kafka, consumer: (config: { groupId: string }) => ({ ...kafka.consumer(config), events: undefined }) }
+    const refused = { code: 'ERR_SEALBUS_INVALID_OPTION', message: expect.stringContaining('GROUP_JOIN') as unknown }
+    await expect(redrive(silent, { from: harness.from, by: harness.by, to: harness.to, dryRun: false, transactions: false })).rejects.toMatchObject(refused)
+    await expect(listParked(silent, { from: harness.from })).rejects.toMatchObject(refused)
+    expect(await harness.list(), 'it is there still').toHaveLength(1)
     await harness.close()
   })
 

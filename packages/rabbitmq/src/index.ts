@@ -6,4 +6,4 @@ export type { DeadLettering, ParkedMessage, ParkingExchange, ParkingPlace } from
 export { redrive, type RedriveHandler, type RedriveOptions } from './redrive.ts'
 export { sealChannel, type SealChannelOptions } from './publishing-channel.ts'
 export { sealAmqp, type SealAmqpOptions } from './sealed-amqp.ts'
-export type { KeptCopy, ListedCopy, ListParkedOptions, ParkedCopy, ParkedFacts, RedriveGroup, RedriveProgress, RedriveResult } from '@sealbus/core/adapter'
+export type { DispositionOptions, KeptCopy, ListedCopy, ListParkedOptions, ParkedCopy, ParkedFacts, RedriveGroup, RedriveProgress, RedriveResult } from '@sealbus/core/adapter'
