@@ -47,7 +47,7 @@ async function recoverByCallbacks({ url, world, made, handler }: OnEach): Promis
       if (failed) return done(failed)
       channel.on('error', () => {})
       made(channel)
-      channel.consume(world.orders, (message) => message && handler(channel, message), {}, (error) => done((error as Error | null) ?? undefined))
+      channel.consume(world.orders, (message) => message && handler(channel, message), {}, (error) => done(error ?? undefined))
     })
   }
   const recovering = await asked<RecoveringConnection>((done) => connectCallbacks(url, { recovery: { setup, initialDelay: 50 } }, done))

@@ -36,7 +36,9 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
   /** Counts what the broker delivers, whatever becomes of it. */
   const deliveries = (channel: ClientChannel): (() => number) => {
     let count = 0
-    ;(channel.own as ConfirmChannel).on('delivery', () => count++)
+    // A managed channel tells of none: its amqplib channel does.
+    const telling = (Reflect.get(channel.own, '_channel') ?? channel.own) as ConfirmChannel
+    telling.on('delivery', () => count++)
     return () => count
   }
   const send = async (queue: string, content: Buffer, headers?: Record<string, unknown>): Promise<void> => {
@@ -58,54 +60,56 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
       if (code === 'ERR_SEALBUS_NOT_A_RECIPIENT') vi.spyOn(at.opener, 'open').mockRejectedValue(new SealbusError('ERR_SEALBUS_NOT_A_RECIPIENT', 'for others'))
     }
 
-    test.each(kinds)('pitfall 7: %s, is parked after one delivery, byte for byte, and the next one comes', async (_, code, make) => {
-      await start({ channels: () => ({ other: { to: ['billing'] } }) })
-      const { first } = await world.open(amqplib, { park: world.parking })
-      const count = deliveries(first)
-      const content = make(world)
-      if (code === 'ERR_SEALBUS_NOT_A_RECIPIENT') vi.spyOn(world.opener, 'openSync').mockImplementationOnce(() => raise(code))
-      lost(world, code)
-      await send(world.orders, content)
-      await first.consume(world.orders, noting(first))
-      await expect.poll(() => world.ready(world.parked)).toBe(1)
-      vi.restoreAllMocks()
-      await first.publish('', world.orders, Buffer.from('next'))
-      await expect.poll(() => received).toEqual(['next'])
-      expect(await world.take(world.parked)).toMatchObject({ content, properties: { headers: { [PARK_HEADERS.code]: code, [PARK_HEADERS.by]: world.orders } } })
-      expect(count()).toBe(2)
-      await first.close()
-      expect([await world.ready(world.orders), world.stopped]).toEqual([0, []])
-    })
+    describe.each(RABBIT_CLIENTS)('$name', (client) => {
+      test.each(kinds)('pitfall 7: %s, is parked after one delivery, byte for byte, and the next one comes', async (_, code, make) => {
+        await start({ channels: () => ({ other: { to: ['billing'] } }) })
+        const { first } = await world.open(client, { park: world.parking })
+        const count = deliveries(first)
+        const content = make(world)
+        if (code === 'ERR_SEALBUS_NOT_A_RECIPIENT') vi.spyOn(world.opener, 'openSync').mockImplementationOnce(() => raise(code))
+        lost(world, code)
+        await send(world.orders, content)
+        await first.consume(world.orders, noting(first))
+        await expect.poll(() => world.ready(world.parked)).toBe(1)
+        vi.restoreAllMocks()
+        await first.publish('', world.orders, Buffer.from('next'))
+        await expect.poll(() => received).toEqual(['next'])
+        expect(await world.take(world.parked)).toMatchObject({ content, properties: { headers: { [PARK_HEADERS.code]: code, [PARK_HEADERS.by]: world.orders } } })
+        expect(count()).toBe(2)
+        await first.close()
+        expect([await world.ready(world.orders), world.stopped]).toEqual([0, []])
+      })
 
-    test.each(kinds.slice(0, 4))('pitfall 24: %s, goes to the queue’s own dead-letter exchange where it is said to have one', async (_, code, make) => {
-      await start({ queue: ({ parked }) => ({ deadLetterExchange: '', deadLetterRoutingKey: parked }), channels: () => ({ other: { to: ['billing'] } }) })
-      const onParked = vi.fn()
-      const { first } = await world.open(amqplib, { park: { deadLetter: true }, onParked })
-      const count = deliveries(first)
-      const content = make(world)
-      await send(world.orders, content)
-      await first.publish('', world.orders, Buffer.from('next'))
-      await first.consume(world.orders, noting(first))
-      await expect.poll(() => received).toEqual(['next'])
-      await expect.poll(() => world.ready(world.parked)).toBe(1)
-      const copy = await world.take(world.parked)
-      expect(copy).toMatchObject({ content, properties: { contentType: 'application/jose+json', headers: { 'x-death': [expect.objectContaining({ reason: 'rejected', queue: world.orders })] } } })
-      expect(onParked.mock.calls).toEqual([[expect.objectContaining({ queue: world.orders, code })]])
-      expect(count()).toBe(2)
-      await first.close()
-      expect(await world.ready(world.orders)).toBe(0)
-    })
+      test.each(kinds.slice(0, 4))('pitfall 24: %s, goes to the queue’s own dead-letter exchange where it is said to have one', async (_, code, make) => {
+        await start({ queue: ({ parked }) => ({ deadLetterExchange: '', deadLetterRoutingKey: parked }), channels: () => ({ other: { to: ['billing'] } }) })
+        const onParked = vi.fn()
+        const { first } = await world.open(client, { park: { deadLetter: true }, onParked })
+        const count = deliveries(first)
+        const content = make(world)
+        await send(world.orders, content)
+        await first.publish('', world.orders, Buffer.from('next'))
+        await first.consume(world.orders, noting(first))
+        await expect.poll(() => received).toEqual(['next'])
+        await expect.poll(() => world.ready(world.parked)).toBe(1)
+        const copy = await world.take(world.parked)
+        expect(copy).toMatchObject({ content, properties: { contentType: 'application/jose+json', headers: { 'x-death': [expect.objectContaining({ reason: 'rejected', queue: world.orders })] } } })
+        expect(onParked.mock.calls).toEqual([[expect.objectContaining({ queue: world.orders, code })]])
+        expect(count()).toBe(2)
+        await first.close()
+        expect(await world.ready(world.orders)).toBe(0)
+      })
 
-    test('pitfall 24: without a parking place it stops its consumer, and stays in the queue', async () => {
-      await start({ queue: ({ parked }) => ({ deadLetterExchange: '', deadLetterRoutingKey: parked }) })
-      const { first } = await world.open(amqplib)
-      const count = deliveries(first)
-      await world.garble()
-      await first.consume(world.orders, note)
-      await expect.poll(() => world.stopped).toMatchObject([{ queue: world.orders, error: { code: 'ERR_SEALBUS_MALFORMED' } }])
-      await expect.poll(() => world.ready(world.orders)).toBe(1)
-      expect([received, count(), await world.ready(world.parked)]).toEqual([[], 1, 0])
-      expect(channelHealth(first.own).healthy).toBe(false)
+      test('pitfall 24: without a parking place it stops its consumer, and stays in the queue', async () => {
+        await start({ queue: ({ parked }) => ({ deadLetterExchange: '', deadLetterRoutingKey: parked }) })
+        const { first } = await world.open(client)
+        const count = deliveries(first)
+        await world.garble()
+        await first.consume(world.orders, note)
+        await expect.poll(() => world.stopped).toMatchObject([{ queue: world.orders, error: { code: 'ERR_SEALBUS_MALFORMED' } }])
+        await expect.poll(() => world.ready(world.orders)).toBe(1)
+        expect([received, count(), await world.ready(world.parked)]).toEqual([[], 1, 0])
+        expect(channelHealth(first.own).healthy).toBe(false)
+      })
     })
 
     test('waits for a parking channel that is gone, and goes on with a managed one by itself', async () => {
@@ -216,9 +220,9 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
       await world.plain.deleteExchange(`${exchange}.main`)
     })
 
-    test('pitfall 29: what is delivered again opens again: after nack, after a crash, and with the same id', async () => {
+    test.each(RABBIT_CLIENTS)('pitfall 29: what is delivered again by $name opens again: after nack, after its channel ended, and with the same id', async (client) => {
       await start()
-      const connection = await world.open(amqplib)
+      const connection = await world.open(client)
       await connection.first.publish('', world.orders, canary, { messageId: 'once' })
       await connection.first.consume(world.orders, (message) => {
         note(message)
@@ -248,9 +252,9 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
       expect(Date.now() - Number(opened(messages[0] ?? {})?.time)).toBeGreaterThan(2 * 86_400_000)
     })
 
-    test('pitfall 32: plain messages pass only where the channel takes them, and no envelope passes for one', async () => {
+    test.each(RABBIT_CLIENTS)('pitfall 32: plain messages pass to $name only where the channel takes them, and no envelope passes for one', async (client) => {
       await start({ channels: ({ orders, exchange }) => ({ orders: { to: ['billing'], match: [orders, exchange], accept: 'sealed-or-plain' } }) })
-      const { first } = await world.open(amqplib, { park: world.parking })
+      const { first } = await world.open(client, { park: world.parking })
       await first.consume(world.orders, noting(first))
       world.plain.sendToQueue(world.orders, Buffer.from('plain'), { contentType: 'text/plain' })
       await world.plain.waitForConfirms()
@@ -427,9 +431,10 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
       expect(await world.ready(world.orders)).toBe(1)
     })
 
-    test('pitfall 22: amqplib returns a mandatory message, and confirms it', async () => {
+    // The manager's promises are rejected, as above.
+    test.each(RABBIT_CLIENTS.slice(0, 4))('pitfall 22: $name returns a mandatory message, and confirms it', async (client) => {
       await start({ channels: ({ orders, exchange }) => ({ orders: { to: ['billing'], match: [orders, exchange, `${orders}.nowhere`] } }) })
-      const { first } = await world.open(amqplib)
+      const { first } = await world.open(client)
       const returned: Message[] = []
       ;(first.own as ConfirmChannel).on('return', (message) => returned.push(message))
       await first.publish('', `${world.orders}.nowhere`, canary, { mandatory: true, headers: { tenant: 'a' } })
@@ -464,6 +469,29 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
       // Time for what must not happen.
       await sleep(150)
       expect([world.source.calls, received]).toEqual([calls, []])
+    })
+
+    test('pitfall 28: after an error of a channel, the manager makes its connection anew, and what waited is delivered there', async () => {
+      await start()
+      const { first, own } = await world.open(manager)
+      const connections: string[] = []
+      ;(own as AmqpConnectionManager).on('disconnect', () => connections.push('lost')).on('connect', () => connections.push('made'))
+      await first.publish('', world.orders, canary)
+      world.source.answers = 'down'
+      await first.consume(world.orders, note)
+      await expect.poll(() => channelHealth(first.own).consumers[0]?.state).toBe('holding')
+      first.ack({ content: canary, fields: { deliveryTag: 999 }, properties: {} } as Message)
+      await expect.poll(() => connections).toEqual(['lost', 'made'])
+      await expect.poll(() => channelHealth(first.own).consumers[0]?.state).toBe('holding')
+      expect(received).toEqual([])
+      world.source.answers = 'now'
+      await expect.poll(() => received).toEqual([canary.toString()])
+      expect(messages[0]?.fields.redelivered).toBe(true)
+      await first.publish('', world.orders, Buffer.from('next'))
+      await expect.poll(() => received).toEqual([canary.toString(), 'next'])
+      // Nothing comes from the hold on the channel that is gone.
+      await sleep(150)
+      expect(received).toHaveLength(2)
     })
   })
 
