@@ -20,6 +20,7 @@ export interface ChannelDeclaration {
   readonly accept?: 'sealed' | 'sealed-or-plain'
   /** Whether envelopes of other JOSE libraries, which carry no context, are opened. Default false. */
   readonly foreign?: boolean
+  /** What of a message's surroundings is authenticated with it. */
   readonly bind?: {
     /** Bind the record key's hash, and check it. Default true. */
     readonly key?: boolean

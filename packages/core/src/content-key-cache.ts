@@ -28,9 +28,11 @@ export interface ContentKeyCache {
   clear(): void
 }
 
+/** How many content keys an opener keeps, and for how long. */
 export interface ContentKeyCacheBounds {
+  /** Content keys; the one least used goes first. Default 1,000; 1 to 1,000,000. */
   readonly entries: number
-  /** Absolute. */
+  /** Milliseconds since it was unwrapped, however much it is used. Default and most 600,000; from 1,000. */
   readonly ageMs: number
 }
 

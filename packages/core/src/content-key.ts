@@ -9,11 +9,15 @@ import type { RecipientKey } from './recipient.ts'
 import { traced, TRACES } from './tracing.ts'
 import { wrapKey, type WrappedKey } from './wrap.ts'
 
+/** How much one content key may be used for. Whichever bound is reached first begins the next one, without waiting. */
 export interface SessionBounds {
+  /** Messages. Default 1,024; 1 to 1,048,576. */
   readonly messages: number
+  /** Milliseconds since it was drawn. Default 60,000; 1 to 3,600,000. */
   readonly ageMs: number
+  /** Bytes of plaintext, after compression. Default 268,435,456; 1 to 68,719,476,736. A larger message has a content key to itself. */
   readonly bytes: number
-  /** Sessions at a time: one for each channel and set of recipients. The one least used ends first. */
+  /** Sessions at a time: one for each channel and set of recipients. The one least used ends first. Default 1,000; 1 to 1,000,000. */
   readonly live: number
 }
 

@@ -9,6 +9,7 @@ import { LIMITS } from './limits.ts'
 
 export type { IdentitySource } from './identity-source.ts'
 
+/** How private keys are followed after they were loaded. */
 export interface LoadIdentitiesOptions {
   /**
    * How often a file is looked at for changes, in milliseconds. Default 1,000; 100 to 3,600,000. `false`: it is read again
@@ -36,6 +37,7 @@ export interface IdentityChange {
   readonly to: IdentityState | 'destroyed' | undefined
 }
 
+/** How the source of private keys does. */
 export interface IdentitiesHealth {
   /** When the source was last read, and found good. What it held then is in force. */
   readonly readAt: Date

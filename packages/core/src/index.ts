@@ -1,6 +1,6 @@
 export { defineChannels, type Channel, type ChannelDeclaration, type ChannelDeclarations, type Channels, type Outgoing } from './channels.ts'
 export type { ChannelCounts, OpenedCounts } from './channel-counts.ts'
-export { createSealer, type SealedMessage, type Sealer, type SealerOptions, type SealOptions } from './seal.ts'
+export { createSealer, type SealedMessage, type Sealer, type SealerDescription, type SealerOptions, type SealOptions } from './seal.ts'
 export { createOpener, type OpenedMessage, type Opener, type OpenerOptions, type OpenOptions } from './open.ts'
 export { opened, type Opened } from './opened.ts'
 export { createJwksDirectory, type JwksDirectory, type JwksDirectoryOptions } from './jwks/directory.ts'

@@ -32,46 +32,70 @@ export interface OpenOptions {
   readonly headers?: Readonly<Record<string, unknown>>
 }
 
+/** A message that was opened: its plaintext, and what its envelope says of it, all of it authenticated. */
 export interface OpenedMessage extends Opened {
+  /** Decompressed, where it was compressed. */
   readonly plaintext: Buffer
-  /** Media type of the plaintext, as the sealer was given it. */
+  /** Media type of the plaintext, as the sealer was given it; undefined where it was given none. */
   readonly contentType: string | undefined
+  /** Content encoding of the plaintext, as the sealer was given it; nothing is decoded by it. */
   readonly contentEncoding: string | undefined
 }
 
+/**
+ * Opens messages with a service's private keys. Safe to share; opening after `close()` throws ERR_SEALBUS_CLOSED.
+ */
 export interface Opener {
   /** This service's name as a recipient. */
   readonly name: string
+  /** What it was made with. */
   readonly channels: Channels
   /**
    * Whether this message is to be delivered as it is: on a plaintext channel, or on one that accepts
    * `sealed-or-plain` when it is no envelope. Counts both kinds per channel. Everything else must be opened.
+   *
+   * @throws ERR_SEALBUS_UNDECLARED_CHANNEL
    */
   isPlain(bytes: Uint8Array, where: { readonly channel: string; readonly contentType?: string }): boolean
-  /** Opens; waits for an identity whose private half is elsewhere. Rejects with a SealbusError only. */
+  /**
+   * Opens; waits for an identity whose private half is elsewhere. Rejects with what `openSync` throws but for ERR_SEALBUS_KEYS_NOT_READY,
+   * and with ERR_SEALBUS_KEY_UNAVAILABLE (transient) when the signal aborts: with a SealbusError only.
+   */
   open(bytes: Uint8Array, options: OpenOptions & { readonly signal?: AbortSignal }): Promise<OpenedMessage>
-  /** Opens without waiting. @throws ERR_SEALBUS_KEYS_NOT_READY when the identity is asynchronous and the content key is not cached */
+  /**
+   * Opens without waiting.
+   *
+   * @throws ERR_SEALBUS_KEYS_NOT_READY (transient) when the identity is asynchronous and the content key is not cached;
+   *   of the message ERR_SEALBUS_NOT_SEALED, ERR_SEALBUS_MALFORMED, ERR_SEALBUS_TOO_LARGE, ERR_SEALBUS_REFUSED,
+   *   ERR_SEALBUS_UNSUPPORTED_VERSION, ERR_SEALBUS_DECRYPT_FAILED, ERR_SEALBUS_CONTEXT_MISMATCH; of our keys
+   *   ERR_SEALBUS_NOT_A_RECIPIENT, ERR_SEALBUS_KEY_MISSING, ERR_SEALBUS_KEY_DESTROYED, ERR_SEALBUS_KEY_REVOKED,
+   *   ERR_SEALBUS_KEY_UNAVAILABLE, ERR_SEALBUS_KEY_FORBIDDEN; of the call ERR_SEALBUS_UNDECLARED_CHANNEL, ERR_SEALBUS_INVALID_OPTION
+   */
   openSync(bytes: Uint8Array, options: OpenOptions): OpenedMessage
   /** By channel: the messages that `isPlain` saw, and how many of the sealed ones opened. For a migration: see docs/MIGRATION.md. */
   counts(): Readonly<Record<string, OpenedCounts>>
+  /** Forgets all content keys; what is being opened fails. Idempotent. */
   close(): void
   [Symbol.dispose](): void
 }
 
+/** What an opener is made with: a name, two parts, and a policy whose defaults are the safe ones. */
 export interface OpenerOptions {
-  /** This service's name, as sealers' directories know it. */
+  /** This service's name, as sealers' directories know it. Not empty. */
   readonly name: string
+  /** The private keys: of `loadIdentities`, or one's own store. The opener does not close it. */
   readonly identities: IdentityStore
+  /** Of `defineChannels`. */
   readonly channels: Channels
-  /** Required in, and equal to, every native message where it is set. */
+  /** An environment or tenant, of 1 to 255 characters: required in, and equal to, every native message where it is set. Default: any is taken. */
   readonly realm?: string
   /** Which `alg` to take. Default: all of the table, `ECDH-ES+A256KW` and `RSA-OAEP-256`; an option can only narrow it. */
   readonly keyManagementAlgorithms?: readonly KeyManagementAlgorithm[]
   /** Which `enc` to take. Default: all of the table, `A256GCM`, `A128GCM` and `A256CBC-HS512`; an option can only narrow it. */
   readonly contentEncryptionAlgorithms?: readonly ContentEncryption[]
-  /** Largest payload to take, in bytes; a larger one is `ERR_SEALBUS_TOO_LARGE`, before any private-key work where its envelope shows it, and `ERR_SEALBUS_MALFORMED` where only decompression does. Default and most 16,777,216. */
+  /** Largest payload to take, in bytes; a larger one is `ERR_SEALBUS_TOO_LARGE`, before any private-key work where its envelope shows it, and `ERR_SEALBUS_MALFORMED` where only decompression does. Default and most 16,777,216; from 1. */
   readonly maxPayloadBytes?: number
-  /** Content keys kept, so that a message of a known one needs no private key. 1 to 1,000,000 `entries`, by default 1,000; for 1,000 to 600,000 `ageMs`, by default the most, however much they are used. */
+  /** Content keys kept, so that a message of a known one needs no private key: see `ContentKeyCacheBounds` for defaults and ranges. */
   readonly contentKeyCache?: Partial<ContentKeyCacheBounds>
   /** Bounds of the calls to identities whose private half is elsewhere: see `UnwrapBounds` for defaults and ranges. */
   readonly unwrap?: Partial<UnwrapBounds>
@@ -89,6 +113,11 @@ const OPTIONS: Record<keyof OpenerOptions, true> = {
   unwrap: true,
 }
 
+/**
+ * An opener for all channels of a service.
+ *
+ * @throws ERR_SEALBUS_INVALID_OPTION for an option that is missing, unknown or out of range
+ */
 export function createOpener(options: OpenerOptions): Opener {
   checkNames('an opener', OPTIONS, options)
   checkParts('an opener', { identities: ['find', 'list'], channels: ['get'] }, options)

@@ -35,15 +35,21 @@ export interface SealOptions {
   readonly inReplyTo?: string
 }
 
+/** One sealed message, for a record's value or a message's body. */
 export interface SealedMessage {
   /** The envelope: what goes on the wire. */
   readonly bytes: Buffer
-  /** `application/jose+json`, for the transport. */
+  /** For the transport: `application/jose+json`, or `application/jose` for Compact. */
   readonly contentType: string
+  /** The id that was given or drawn; empty for a passed-through envelope of another library, which has none. */
   readonly id: string
 }
 
+/**
+ * Seals messages for the recipients of their channels. Safe to share; sealing after `close()` throws ERR_SEALBUS_CLOSED.
+ */
 export interface Sealer {
+  /** What it was made with. */
   readonly channels: Channels
   /** Seals; waits for the recipients' keys when they are not in memory. Rejects with what `sealSync` throws, and with the directory's reasons. */
   seal(plaintext: Uint8Array | string, options: SealOptions & { readonly signal?: AbortSignal }): Promise<SealedMessage>
@@ -51,15 +57,17 @@ export interface Sealer {
    * Seals now, without waiting. An opened message's own `envelope` passes through as it is, on its own channel.
    *
    * @throws ERR_SEALBUS_KEYS_NOT_READY (transient; the keys are being fetched), ERR_SEALBUS_NO_RECIPIENTS,
+   *   ERR_SEALBUS_NO_USABLE_KEY, ERR_SEALBUS_INVALID_OPTION (a channel that is declared plaintext, or a bad fact),
    *   ERR_SEALBUS_UNDECLARED_CHANNEL, ERR_SEALBUS_ALREADY_SEALED, ERR_SEALBUS_TOO_LARGE, ERR_SEALBUS_CONTEXT_MISMATCH
    *   (an envelope of another channel), and the directory's reasons
    */
   sealSync(plaintext: Uint8Array | string, options: SealOptions): SealedMessage
-  /** Whether `sealSync` would find all keys in memory for this message. */
+  /** Whether `sealSync` would wait for no key of this message: all are in memory, or it would throw why they cannot be. @throws ERR_SEALBUS_UNDECLARED_CHANNEL, ERR_SEALBUS_NO_RECIPIENTS, ERR_SEALBUS_INVALID_OPTION */
   isReady(message: SealOptions): boolean
   /**
    * Without `messages`: fetches the keys of every recipient that the channels name, and keeps them warm, so that a
-   * service fails at its start. With `messages`: fetches what those need.
+   * service fails at its start. With `messages`: fetches what those need. Rejects with the directory's reasons, an
+   * aborted signal among them.
    */
   ready(options?: { readonly messages?: readonly SealOptions[]; readonly signal?: AbortSignal }): Promise<void>
   /** Drops all content-key sessions; call it after a snapshot of the machine was restored (it repeats the random state). */
@@ -70,22 +78,33 @@ export interface Sealer {
   counts(): Readonly<Record<string, ChannelCounts>>
   /** The policy in force. */
   describe(): SealerDescription
+  /** Forgets all content keys. Idempotent. */
   close(): void
   [Symbol.dispose](): void
 }
 
+/** The policy that a sealer is under: every option, as given or by default. Changing it changes nothing. */
 export interface SealerDescription {
   readonly enc: ContentEncryption
+  /** The `alg` of keys that are sealed for. */
+  readonly keyManagementAlgorithms: readonly KeyManagementAlgorithm[]
+  readonly serialization: 'general' | 'compact'
   readonly contentKeys: 'session' | 'per-message'
   readonly session: SessionBounds
+  /** Largest payload, in bytes, before compression. */
+  readonly maxPayloadBytes: number
   readonly realm: string | undefined
+  /** Names of all declared channels, plaintext ones too. */
   readonly channels: readonly string[]
   /** The longest time from a recipient key's revocation to the last message sealed for it, in milliseconds; undefined where the directory does not say. */
   readonly revocationMs: number | undefined
 }
 
+/** What a sealer is made with: two parts, and a policy whose defaults are the safe ones. */
 export interface SealerOptions {
+  /** Where recipients' public keys come from: `createJwksDirectory`, `createStaticDirectory`, or one's own. The sealer does not close it. */
   readonly directory: RecipientDirectory
+  /** Of `defineChannels`. */
   readonly channels: Channels
   /** Content encryption. Default `A256GCM`. */
   readonly enc?: 'A256GCM' | 'A128GCM'
@@ -93,16 +112,22 @@ export interface SealerOptions {
   readonly keyManagementAlgorithms?: readonly KeyManagementAlgorithm[]
   /** `session`: one content key for a bounded run of messages. `per-message`: one each, as RFC 7516 §5.1 has it. Default `session`. */
   readonly contentKeys?: 'session' | 'per-message'
-  /** Bounds of a session, and how many are `live`. Defaults 1,024 messages, 60,000 ms, 256 MiB, 1,000 live; ceilings 2^20, 1 h, 64 GiB, 1,000,000. */
+  /** Bounds of a session, and how many there are: see `SessionBounds` for units, defaults and ranges. */
   readonly session?: Partial<SessionBounds>
-  /** Largest payload to seal, in bytes, before compression. Default and most 16,777,216. */
+  /** Largest payload to seal, in bytes, before compression. Default and most 16,777,216; from 1. */
   readonly maxPayloadBytes?: number
-  /** An environment or tenant, bound to every message; the opener must have the same. */
+  /** An environment or tenant, bound to every message, of 1 to 255 characters; an opener that sets one takes no other. Default: none. */
   readonly realm?: string
   /** Compact serialization, for channels with exactly one recipient. Default `general`. */
   readonly serialization?: 'general' | 'compact'
 }
 
+/**
+ * A sealer for all channels of a service.
+ *
+ * @throws ERR_SEALBUS_INVALID_OPTION for an option that is missing, unknown or out of range, and for `compact` where a channel
+ *   may have more than one recipient
+ */
 export function createSealer(options: SealerOptions): Sealer {
   checkOptions(options)
   const { directory, channels, enc = DEFAULT_ENC, contentKeys = 'session', realm, serialization = 'general' } = options
@@ -258,7 +283,17 @@ export function createSealer(options: SealerOptions): Sealer {
       counter.lastPlainMs = Date.now()
     },
     counts: () => Object.fromEntries(Object.entries(tally.read()).map(([channel, { opened: _opened, ...counts }]) => [channel, counts])),
-    describe: () => ({ enc, contentKeys, session: bounds, realm, channels: channels.names, revocationMs: directory.revocationMs?.() }),
+    describe: () => ({
+      enc,
+      keyManagementAlgorithms: KEY_MANAGEMENT_ALGORITHMS.filter((alg) => algs.has(alg)),
+      serialization,
+      contentKeys,
+      session: bounds,
+      maxPayloadBytes: payloadBytes,
+      realm,
+      channels: channels.names,
+      revocationMs: directory.revocationMs?.(),
+    }),
     close,
     [Symbol.dispose]: close,
   }

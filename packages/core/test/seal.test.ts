@@ -283,6 +283,15 @@ describe('seal: hostile and careless callers', () => {
   const channels = defineChannels({ orders: { to: ['billing'] } })
   const withKey = (options: Partial<SealerOptions> = {}): ReturnType<typeof createSealer> => createSealer({ directory: testDirectory({ billing: key('P-256').recipientKey }), channels, ...options })
 
+  it('describe() shows the whole policy, as given and by default', () => {
+    expect(withKey().describe()).toMatchObject({ serialization: 'general', keyManagementAlgorithms: ['ECDH-ES+A256KW', 'RSA-OAEP-256'], maxPayloadBytes: 16_777_216 })
+    const given = { serialization: 'compact', keyManagementAlgorithms: ['RSA-OAEP-256'], maxPayloadBytes: 7 } as const
+    const sealer = withKey(given)
+    expect(sealer.describe()).toMatchObject(given)
+    ;(sealer.describe().keyManagementAlgorithms as string[]).push('ECDH-ES+A256KW')
+    expect(codeOf(() => sealer.sealSync('x', { channel: 'orders' }))).toBe('ERR_SEALBUS_NO_USABLE_KEY')
+  })
+
   it('the bounds that describe() shows are not the ones in force', () => {
     const sealer = withKey({ session: { messages: 1 } })
     expect(() => Object.assign(sealer.describe().session, { messages: Number.POSITIVE_INFINITY })).toThrow(TypeError)

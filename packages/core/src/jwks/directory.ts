@@ -21,6 +21,7 @@ import type { RecipientSource, RegistrySource, Source } from './source.ts'
 import { createSources, type SourceFunction } from './sources.ts'
 import { isHostPattern } from './url-policy.ts'
 
+/** Where recipients' keys are, and how they are cached. One of `recipients` and `registry` is required. */
 export interface JwksDirectoryOptions {
   /**
    * Recipient's name to the source of its keys; or a function from name to source, whose URLs must be at one of `hosts`.
@@ -58,8 +59,11 @@ export interface JwksDirectoryOptions {
   readonly clock?: Clock
 }
 
+/** A directory of keys that are fetched, cached and refreshed. After `close()` its look-ups throw ERR_SEALBUS_CLOSED. */
 export interface JwksDirectory extends RecipientDirectory {
+  /** Refreshes these recipients' keys ahead of time, until it is closed. @throws ERR_SEALBUS_UNKNOWN_RECIPIENT */
   keepWarm(names: readonly string[]): void
+  /** `maxFreshMs`, or the longest `maxStaleMs` of a source where that is more; in milliseconds. */
   revocationMs(): number
   /**
    * Reads a recipient's source now, however fresh its keys are: for an operator who revokes one. Twice, and then once per 30 s;

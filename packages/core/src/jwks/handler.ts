@@ -4,6 +4,7 @@ import type { JWK } from 'jose'
 import { checkNames, one } from '../bounds.ts'
 import type { IdentityStore } from '../identity.ts'
 
+/** What clients are told about caching. */
 export interface JwksHandlerOptions {
   /** What clients may cache, in seconds. Default 300; 0 to 86,400. A retired key goes on being used for up to this long. */
   readonly maxAgeSeconds?: number
