@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { createSealer, defineChannels, opened } from '@sealbus/core'
+import { PARK_HEADERS } from '@sealbus/core/adapter'
 import { channelHealth } from '@sealbus/rabbitmq'
 import type { Message } from 'amqplib'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -116,6 +117,27 @@ describeWithRabbit('RabbitMQ requests and replies', ({ url }) => {
     expect(received).toEqual(['ONE', 'TWO'])
   })
 
+  test('a direct reply that answers another request does not open either', async () => {
+    const serving = await (await world.connectPlain()).createChannel()
+    await serving.consume(
+      world.orders,
+      (request) => {
+        if (!request) return
+        const { replyTo, correlationId, messageId } = request.properties as { replyTo: string; correlationId: string; messageId: string }
+        // The second is answered as if it were the first.
+        for (const inReplyTo of messageId === 'two' ? ['one', 'two'] : [messageId]) {
+          serving.sendToQueue(replyTo, world.sealer.sealSync(`to ${inReplyTo}`, { channel: 'replies', inReplyTo }).bytes, { contentType: 'application/jose+json', correlationId })
+        }
+      },
+      { noAck: true },
+    )
+    const connection = await world.open(amqplib, { park: world.parking })
+    const asking = await requester(connection.first, DIRECT)
+    for (const id of ['one', 'two']) expect((await asking.ask(id, id)).content.toString()).toBe(`to ${id}`)
+    const parked = await world.take(world.parked)
+    expect(parked && parked.properties.headers).toMatchObject({ [PARK_HEADERS.code]: 'ERR_SEALBUS_CONTEXT_MISMATCH', [PARK_HEADERS.by]: DIRECT })
+  })
+
   test('a reply to nobody’s request is delivered, and says what it answers', async () => {
     const { wire } = await answers(['one'])
     const [reply = expect.fail()] = wire
@@ -130,14 +152,18 @@ describeWithRabbit('RabbitMQ requests and replies', ({ url }) => {
     expect(opened(received[0] ?? {})?.inReplyTo).toMatch(/^[\w-]{22}$/)
   })
 
-  test('a reply that comes after its requester has given up is no error', async () => {
+  test.each([
+    ['a reply queue', false],
+    ['direct reply-to', true],
+  ])('a reply by %s that comes after its requester has given up is no error', async (_, direct) => {
+    const queue = direct ? DIRECT : `${world.orders}.replies`
     const connection = await world.open(amqplib)
-    const asking = await requester(connection.first, DIRECT)
+    const asking = await requester(connection.first, queue)
     const outcome = Promise.race([asking.ask('one'), new Promise((resolve) => setTimeout(resolve, 200, 'timed out'))])
     expect(await outcome).toBe('timed out')
     await serve(await world.open(amqplib))
     await expect.poll(() => asking.replies.map(({ content }) => content.toString())).toEqual(['ONE'])
-    expect(channelHealth(connection.first.own)).toMatchObject({ healthy: true, consumers: [{ queue: DIRECT, state: 'running' }] })
+    expect(channelHealth(connection.first.own)).toMatchObject({ healthy: true, consumers: [{ queue, state: 'running' }] })
     expect((await asking.ask('two')).content.toString()).toBe('TWO')
   })
 
