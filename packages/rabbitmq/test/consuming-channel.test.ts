@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { opened, SealbusError } from '@sealbus/core'
-import { PARK_HEADERS } from '@sealbus/core/adapter'
+import { type DispositionOptions, PARK_HEADERS } from '@sealbus/core/adapter'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { channelHealth } from '../src/channel-health.ts'
 import type { AmqpMessage } from '../src/client-shape.ts'
@@ -277,6 +277,20 @@ describe('hold', () => {
     expect(raw.cancelled).toEqual([])
   })
 
+  test('without acknowledgements outlasts the broker’s time-out, which knows of no delivery: there is nothing to give back', async () => {
+    await wrapped({ park: parking().park, consumerTimeoutMs: 1_000 }).consume('orders', take, { noAck: true })
+    world.source.answers = 'down'
+    const one = sealed('one')
+    // As of a queue that a consumer with acknowledgements would leave.
+    raw.deliver('orders', { ...one, options: { ...one.options, headers: { 'x-delivery-count': 1 } } })
+    raw.deliver('orders', sealed('two'))
+    await sleep(1_200)
+    expect(received).toEqual([])
+    world.source.answers = 'now'
+    await expect.poll(() => received).toEqual(['one', 'two'])
+    expect([raw.settled, raw.cancelled]).toEqual([[], []])
+  })
+
   test('of one message is not that of another, which comes in its place after a release', async () => {
     const { place, park } = parking()
     await wrapped({ park, consumerTimeoutMs: 1_000, dispositions: { ...quick, keyMissingHoldMs: 700 } }).consume('orders', take)
@@ -387,6 +401,26 @@ describe('hold', () => {
     expect(place.published).toEqual([])
     await expect.poll(() => raw.settled).toEqual(['ack 1'])
     expect(place.published[0]?.options?.headers?.[PARK_HEADERS.code]).toBe('ERR_SEALBUS_KEY_MISSING')
+  })
+})
+
+describe('the budget for holds', () => {
+  test('is the consumer’s: behind one message that used it up, others with missing keys park at once, and another queue’s wait', async () => {
+    const { place, park } = parking()
+    world.source.lose()
+    const channel = wrapped({ park, dispositions: { ...quick, keyMissingHoldMs: 400 } })
+    await channel.consume('orders', take)
+    await channel.consume('orders.eu', take)
+    const start = Date.now()
+    for (const text of ['one', 'two', 'three']) raw.deliver('orders', sealed(text))
+    await expect.poll(() => place.published, { interval: 5 }).toHaveLength(3)
+    // One hold, not three.
+    expect(Date.now() - start).toBeLessThan(800)
+    raw.deliver('orders.eu', sealed('four'))
+    await sleep(50)
+    expect(place.published).toHaveLength(3)
+    world.source.restore()
+    await expect.poll(() => received).toEqual(['four'])
   })
 })
 
@@ -516,6 +550,14 @@ describe('requests and replies', () => {
     const { reply } = await asking()
     for (const id of ['one', 'two']) raw.deliver('orders.eu', reply(id))
     expect(messages.filter(({ content }) => content.includes('answer')).map((message) => opened(message)?.inReplyTo)).toEqual(['one', 'two'])
+  })
+
+  test('a reply that names no request is delivered: its sender may remember none', async () => {
+    const { channel } = await asking()
+    raw.deliver('orders.eu', { ...sealed('answer'), options: { correlationId: 'c-one' } })
+    expect(received).toEqual(['answer'])
+    expect(opened(messages[0] ?? {})).toMatchObject({ channel: 'orders', inReplyTo: undefined })
+    expect(channelHealth(channel).healthy).toBe(true)
   })
 
   test('a reply to another request stops its consumer', async () => {
@@ -716,17 +758,26 @@ describe('options', () => {
     expect(() => wrapped({ dispositions: { failed: 'park' } })).toThrow(invalid)
   })
 
-  test('noAck needs a parking place, and nothing that stops', async () => {
+  test('noAck needs a parking place', async () => {
     const { park, place } = parking()
     await expect(wrapped().consume('orders', take, { noAck: true })).rejects.toThrow(invalid)
-    const stopping = openChannel(new FakeChannel(), { opener: world.opener, park, onStopped: () => {}, dispositions: { failed: 'stop' } })
-    await expect(stopping.consume('orders', take, { noAck: true })).rejects.toThrow(invalid)
     raw = new FakeChannel()
     await wrapped({ park }).consume('orders', take, { noAck: true })
     raw.deliver('orders', garbled())
     raw.deliver('orders', sealed('one'))
     await expect.poll(() => received).toEqual(['one'])
     expect([place.published.length, raw.settled]).toEqual([1, []])
+  })
+
+  test.each<[string, DispositionOptions]>([
+    ['keyMissing', { keyMissing: 'stop' }],
+    ['notARecipient', { notARecipient: 'stop' }],
+    ['failed', { failed: 'stop' }],
+    ['unavailable', { unavailable: { stopAfterMs: 60_000 } }],
+  ])('noAck beside a parking place, where `%s` may stop the consumer', async (_, dispositions) => {
+    const { park } = parking()
+    await expect(wrapped({ park, dispositions }).consume('orders', take, { noAck: true })).rejects.toThrow(invalid)
+    expect(raw.consumers.size).toBe(0)
   })
 
   test('health is of wrapped channels', () => {

@@ -34,6 +34,20 @@ describe('a managed channel', () => {
     expect(connection.made[0]?.published[0]?.options).toEqual({ contentType: 'application/jose+json' })
   })
 
+  test('that sends again what was not confirmed sends the same bytes, under the same id', async () => {
+    const channel = sealAmqp(raw, options).createChannel()
+    const [first = expect.fail()] = (await raw.arrive()).made
+    first.answer = 'nothing'
+    const { sealed: before = 0 } = sealer.counts()['orders'] ?? {}
+    const sent = [channel.publish('shop', 'new', canary, { messageId: 'one' }), channel.sendToQueue('orders', 'text')]
+    await expect.poll(() => first.published).toHaveLength(2)
+    const [second = expect.fail()] = (await raw.arrive()).made
+    expect(await Promise.all(sent)).toEqual([true, true])
+    expect(second.published).toEqual(first.published)
+    expect(opener.openSync(second.published[0]?.content ?? canary, { channel: 'orders' }).id).toBe('one')
+    expect(sealer.counts()['orders']?.sealed).toBe(before + 2)
+  })
+
   test('takes bytes of any kind, and JSON where it is made for that', async () => {
     const connection = sealAmqp(raw, options)
     const [bytes, json] = [connection.createChannel(), connection.createChannel({ json: true })]

@@ -66,6 +66,8 @@ export class FakeManagedChannel extends EventEmitter {
   /** What waits for a connection, as the manager keeps it. */
   readonly queued: Queued[] = []
   readonly json: boolean
+  /** What was sent and not answered; it is sent again on the next connection. */
+  readonly #unconfirmed = new Set<Queued>()
   readonly #setups: Setup[] = []
   #channel: FakeConfirmChannel | undefined
 
@@ -85,11 +87,16 @@ export class FakeManagedChannel extends EventEmitter {
       else await (setup as (channel: FakeConfirmChannel) => unknown)(channel)
     }
     this.#channel = channel
-    for (const each of this.queued.splice(0)) this.#send(each)
+    for (const each of [...this.#unconfirmed, ...this.queued.splice(0)]) this.#send(each)
   }
 
   #send(message: Queued): void {
-    this.#channel?.publish(message.exchange, message.routingKey, message.content, message.options, (error) => (error ? message.reject(error) : message.resolve(true)))
+    this.#unconfirmed.add(message)
+    this.#channel?.publish(message.exchange, message.routingKey, message.content, message.options, (error) => {
+      this.#unconfirmed.delete(message)
+      if (error) message.reject(error)
+      else message.resolve(true)
+    })
   }
 
   publish(exchange: string, routingKey: string, content: unknown, options?: PublishOptions & { timeout?: number }): Promise<boolean> {
