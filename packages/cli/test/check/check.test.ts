@@ -1,4 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createTestService, type JwksServer, startJwksServer, type TestService } from '@sealbus/testing'
@@ -55,6 +57,25 @@ describe('sealbus check', () => {
     expect(stdout).toMatch(/audit +- +- +- +ERR_SEALBUS_UNKNOWN_RECIPIENT: /m)
     expect(stdout).toMatch(/nobody +- +- +- +ERR_SEALBUS_UNKNOWN_RECIPIENT: /m)
     server.restore('audit')
+  })
+
+  it('fails where an endpoint answers, and has nothing to seal for: no key at all, or only one of a kind that is not taken', async () => {
+    const unusable = createServer((request, response) => {
+      const keys = request.url === '/empty' ? [] : [{ kty: 'EC', crv: 'P-256', kid: 'signing', use: 'sig', x: 'A'.repeat(43), y: 'A'.repeat(43) }]
+      response.writeHead(200, { 'content-type': 'application/jwk-set+json' }).end(JSON.stringify({ keys }))
+    })
+    await new Promise<void>((resolve) => void unusable.listen(0, '127.0.0.1', resolve))
+    const { port } = unusable.address() as AddressInfo
+    const channels = file('channels-3.json', { orders: { to: ['billing', 'empty', 'signing'] } })
+    const recipients = file('recipients-3.json', { ...urls('billing'), empty: `http://127.0.0.1:${port}/empty`, signing: `http://127.0.0.1:${port}/signing` })
+    const { code, stdout } = await check(channels, recipients)
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/billing +billing-1 .* ok$/m)
+    for (const name of ['empty', 'signing']) expect(stdout).toMatch(new RegExp(`^orders +${name} +- +- +- +ERR_SEALBUS_NO_USABLE_KEY: `, 'm'))
+    const json = await check(channels, recipients, '--json')
+    expect(json.code).toBe(1)
+    expect(JSON.parse(json.stdout)).toMatchObject({ ok: false, channels: [{ recipients: [{ recipient: 'billing' }, { recipient: 'empty', problem: { code: 'ERR_SEALBUS_NO_USABLE_KEY' } }, { recipient: 'signing', problem: { code: 'ERR_SEALBUS_NO_USABLE_KEY' } }] }] })
+    unusable.close()
   })
 
   it('takes modules: the channels and the directory that the services have', async () => {
