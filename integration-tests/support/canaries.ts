@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { inspect } from 'node:util'
 
 /** Plaintexts that can be told from anything else, wherever they turn up. */
 export interface Canaries {
@@ -32,3 +33,13 @@ export function createCanaries(): Canaries {
 
 /** The canary of a set with this number, as another process makes it too. */
 export const canary = (mark: string, number: number): string => `{"card":"${mark}","number":${number}}`
+
+/** Everything that objects show of themselves, of errors and their causes too. */
+export function shownOf(objects: readonly unknown[]): string {
+  return inspect(objects, { depth: Infinity, maxArrayLength: null, maxStringLength: null, showHidden: true }) + objects.map((each) => (each instanceof Error ? `${each.stack}${inspect(each.cause)}` : '')).join('')
+}
+
+/** What of the canaries is in a text: also as Buffers are shown, in hexadecimal. */
+export function canariesIn(text: string, { patterns }: Canaries): string[] {
+  return patterns.flatMap((pattern) => [pattern.toString(), pattern.toString('hex'), (pattern.toString('hex').match(/../g) ?? []).slice(0, 20).join(' ')]).filter((pattern) => text.includes(pattern))
+}

@@ -1,9 +1,11 @@
 import { generateKeyPairSync, randomBytes, randomInt } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createSealer, createStaticDirectory, defineChannels, type IdentityStore, loadIdentities, SealbusError } from '@sealbus/core'
-import { consumerHealth, type ParkedMessage, type StoppedMessage } from '@sealbus/kafka'
+import { createSealer, createStaticDirectory, defineChannels, type Identity, type IdentityStore, loadIdentities, type Opener, SealbusError } from '@sealbus/core'
+import { consumerHealth, type ParkedMessage, sealKafka, type StoppedMessage } from '@sealbus/kafka'
+import { Kafka, logLevel } from 'kafkajs'
 import { expect, it } from 'vitest'
 import { describeWithKafka, uniqueName } from '../support/brokers.ts'
+import { canariesIn, createCanaries, shownOf } from '../support/canaries.ts'
 import { eventsOf, tamper, useKafka, WAIT } from '../support/kafka-fixture.ts'
 
 // The numbers are those of the list of pitfalls in docs/KAFKA.md.
@@ -12,6 +14,9 @@ const channels = defineChannels({
   refunds: { to: ['billing'], match: ['refunds'] },
   others: { to: ['audit'], match: ['others'] },
 })
+
+/** What the opener of these tests takes, in bytes. */
+const LARGEST = 1_000
 
 describeWithKafka('Kafka pitfalls: messages that do not open', ({ bootstrap }) => {
   const fixture = useKafka(bootstrap, channels)
@@ -39,12 +44,16 @@ describeWithKafka('Kafka pitfalls: messages that do not open', ({ bootstrap }) =
       { bad: changed((header) => void Object.assign(header, { alg: 'RSA1_5' })), code: 'ERR_SEALBUS_REFUSED' },
       { bad: elsewhere('not-here-yet'), code: 'ERR_SEALBUS_KEY_MISSING' },
       { bad: elsewhere('destroyed'), code: 'ERR_SEALBUS_KEY_DESTROYED' },
+      { bad: elsewhere('revoked'), code: 'ERR_SEALBUS_KEY_REVOKED' },
+      { bad: envelope('x'.repeat(LARGEST + 1)), code: 'ERR_SEALBUS_TOO_LARGE' },
     ]
   }
-  /** The identities of `billing`, and the memory of one that was destroyed. */
-  const withTombstone = (): IdentityStore => {
+  /** An opener of `billing`, with the memory of a key that was destroyed, one that is revoked, and a bound for payloads. */
+  const strictOpener = (): Opener => {
     const { identities } = fixture.services.named('billing')
-    return { find: (kid) => (kid === 'destroyed' ? { kid, destroyed: { at: new Date(0) } } : identities.find(kid)), list: () => identities.list() }
+    const revoked = identities.list().map((identity): Identity => ({ ...identity, kid: 'revoked', state: 'revoked' }))[0]
+    const find: IdentityStore['find'] = (kid) => (kid === 'destroyed' ? { kid, destroyed: { at: new Date(0) } } : kid === 'revoked' ? revoked : identities.find(kid))
+    return fixture.opener({ identities: { find, list: () => identities.list() }, maxPayloadBytes: LARGEST })
   }
   /** Each partition of a new topic has a good message, one of a kind that does not open, and another good one. */
   const topicOfEachKind = async (): Promise<{ topic: string; kinds: readonly { code: string; bad: Buffer }[] }> => {
@@ -59,11 +68,11 @@ describeWithKafka('Kafka pitfalls: messages that do not open', ({ bootstrap }) =
   }
 
   it('pitfall 7: every kind of failure, parked: one copy each, the rest handled once, everything committed, no crash', async () => {
-    const { consumer, opener, raw, committed, ends } = fixture
+    const { consumer, raw, committed, ends } = fixture
     const { topic, kinds } = await topicOfEachKind()
     const parkTopic = await fixture.topic('parked')
     const [seen, parked, groupId] = [[] as string[], [] as ParkedMessage[], uniqueName('group')]
-    const wrapped = await consumer({ topics: [topic], groupId, opener: opener({ identities: withTombstone() }), park: { topic: parkTopic, producer: raw }, onParked: (each) => void parked.push(each), dispositions: { keyMissingHoldMs: 0 } })
+    const wrapped = await consumer({ topics: [topic], groupId, opener: strictOpener(), park: { topic: parkTopic, producer: raw }, onParked: (each) => void parked.push(each), dispositions: { keyMissingHoldMs: 0 } })
     const events = eventsOf(wrapped, 'CRASH', 'STOP')
     await wrapped.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
     await expect.poll(() => committed(groupId, topic), WAIT).toEqual(kinds.map(() => '3'))
@@ -76,10 +85,10 @@ describeWithKafka('Kafka pitfalls: messages that do not open', ({ bootstrap }) =
   })
 
   it('pitfall 7: every kind of failure, stopping: each partition stops at it, once, and the consumer lives on', async () => {
-    const { consumer, opener, committed, admin } = fixture
+    const { consumer, committed, admin } = fixture
     const { topic, kinds } = await topicOfEachKind()
     const [seen, stopped, groupId] = [[] as string[], [] as StoppedMessage[], uniqueName('group')]
-    const wrapped = await consumer({ topics: [topic], groupId, opener: opener({ identities: withTombstone() }), onStopped: (each) => void stopped.push(each), dispositions: { keyMissingHoldMs: 0 } })
+    const wrapped = await consumer({ topics: [topic], groupId, opener: strictOpener(), onStopped: (each) => void stopped.push(each), dispositions: { keyMissingHoldMs: 0 } })
     const events = eventsOf(wrapped, 'CRASH', 'STOP', 'REBALANCING')
     await wrapped.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
     await expect.poll(() => stopped.length, WAIT).toBe(kinds.length)
@@ -95,11 +104,11 @@ describeWithKafka('Kafka pitfalls: messages that do not open', ({ bootstrap }) =
   })
 
   it('pitfall 7: skipped only where chosen, and only what is not for us by name, or was sealed for a destroyed key', async () => {
-    const { consumer, opener, committed } = fixture
+    const { consumer, committed } = fixture
     const { topic, kinds } = await topicOfEachKind()
     const groupId = uniqueName('group')
     const stopped: StoppedMessage[] = []
-    const wrapped = await consumer({ topics: [topic], groupId, opener: opener({ identities: withTombstone() }), onStopped: (each) => void stopped.push(each), dispositions: { keyMissingHoldMs: 0, notARecipient: 'skip', keyDestroyed: 'skip' } })
+    const wrapped = await consumer({ topics: [topic], groupId, opener: strictOpener(), onStopped: (each) => void stopped.push(each), dispositions: { keyMissingHoldMs: 0, notARecipient: 'skip', keyDestroyed: 'skip' } })
     await wrapped.run({ eachMessage: async () => {} })
     const skipped = ['ERR_SEALBUS_NOT_A_RECIPIENT', 'ERR_SEALBUS_KEY_DESTROYED']
     await expect.poll(() => committed(groupId, topic), WAIT).toEqual(kinds.map(({ code }) => (skipped.includes(code) ? '3' : '1')))
@@ -170,5 +179,41 @@ describeWithKafka('Kafka pitfalls: messages that do not open', ({ bootstrap }) =
     source.available = true
     await expect.poll(() => seen, WAIT).toEqual(['0', '1', '2', '3', '4'])
     expect(await fixture.ends(parkTopic)).toEqual(['0'])
+  })
+
+  it('pitfall 34: no plaintext of what comes in errors, logs, instrumentation events, health or the headers of parked copies', async () => {
+    const { raw, sealed, sealer } = fixture
+    const canaries = createCanaries()
+    const bytes = (channel: string, value = canaries.next()): Buffer => sealer.sealSync(value, { channel, key: null }).bytes
+    const bad = [tamper(bytes('orders')), bytes('refunds'), bytes('others'), bytes('orders', canaries.next().repeat(20)), bytes('orders').subarray(0, -20), Buffer.from(canaries.next())]
+    const topic = await fixture.topic('orders', { partitions: bad.length + 1 })
+    const parkTopic = await fixture.topic('parked')
+    for (const [partition, value] of bad.entries()) await raw.send({ topic, messages: [{ value, partition }] })
+    await sealed.send({ topic, messages: [{ value: canaries.next(), partition: bad.length }] })
+
+    const shown: unknown[] = []
+    const kafka = new Kafka({ brokers: [...bootstrap], logLevel: logLevel.DEBUG, logCreator: () => (entry) => void shown.push(entry), retry: { initialRetryTime: 100 } })
+    const [seen, stopped, parked] = [[] as string[], [] as StoppedMessage[], [] as ParkedMessage[]]
+    for (const options of [{ onStopped: (each: StoppedMessage) => void stopped.push(each) }, { park: { topic: parkTopic, producer: raw }, onParked: (each: ParkedMessage) => void parked.push(each) }]) {
+      const consumer = sealKafka(kafka, { opener: strictOpener(), ...options }).consumer({ groupId: uniqueName('group'), maxWaitTimeInMs: 100 })
+      fixture.closeLater(() => consumer.disconnect())
+      for (const event of Object.values(consumer.events)) consumer.on(event as never, (each: unknown) => void shown.push(each))
+      await consumer.connect()
+      await consumer.subscribe({ topic, fromBeginning: true })
+      const from = seen.length
+      await consumer.run({ eachMessage: async ({ message }) => {
+        seen.push(String(message.value))
+        if (seen.length === from + 1) throw new Error('handler')
+      } })
+      // After the handler's error the client starts anew, and some may stop or be parked again.
+      const settled = 'park' in options ? parked : stopped
+      await expect.poll(() => [seen.length, new Set(settled.map(({ partition }) => partition)).size], WAIT).toEqual([from + 2, bad.length])
+      shown.push(consumerHealth(consumer))
+    }
+    expect(seen.every((value) => canariesIn(value, canaries).length > 0)).toBe(true)
+    shown.push(...stopped, ...stopped.map(({ error }) => error), ...parked, ...(await fixture.stored(parkTopic, Number((await fixture.ends(parkTopic))[0]))).map(({ headers }) => Object.entries(headers ?? {}).map(([name, value]) => `${name}: ${String(value)}`)))
+    const text = shownOf(shown)
+    expect(canariesIn(text, canaries)).toEqual([])
+    expect(text.length).toBeGreaterThan(10_000)
   })
 })
