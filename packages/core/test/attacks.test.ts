@@ -1,15 +1,24 @@
+import { execFileSync } from 'node:child_process'
 import { createCipheriv, createHmac, createSecretKey, randomBytes } from 'node:crypto'
+import { Socket } from 'node:net'
 import { inspect } from 'node:util'
+import { gzipSync, zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
-import { beforeAll, describe, expect, it, vi } from 'vitest'
+import type { JWK } from 'jose'
+import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { contentEncryption } from '../src/algorithms.ts'
 import { defineChannels } from '../src/channels.ts'
 import { decryptContent, encryptContent } from '../src/content.ts'
 import { isSealbusError } from '../src/errors.ts'
+import { loadIdentities } from '../src/identities.ts'
 import type { Identity } from '../src/identity.ts'
+import { createJwksDirectory } from '../src/jwks/directory.ts'
 import { createOpener, type Opener } from '../src/open.ts'
 import { createSealer } from '../src/seal.ts'
+import { createStaticDirectory } from '../src/static-directory.ts'
 import { wrapKey } from '../src/wrap.ts'
+import { forge, keyMembers, knownContentKey } from '../fuzz/forgery.ts'
+import { json, startEndpoint } from './support/endpoint.ts'
 import { testDirectory, testIdentities, testKey, type TestKey } from './support/keys.ts'
 import { codeOf, rejectionOf } from './support/thrown.ts'
 
@@ -139,6 +148,8 @@ const cases: [string, string, () => string][] = [
   ...['A192GCM', 'A128CBC-HS256', 'a256gcm', 'constructor', 1].map((enc): (typeof cases)[number] => [`\`enc\` ${enc}`, REFUSED, () => withProtected((header) => (header['enc'] = enc))]),
   ...['dir', 'ECDH-ES', 'A256KW', 'RSA-OAEP-256', 'RSA1_5', 'ECDH-es', null].map((alg): (typeof cases)[number] => [`\`alg\` ${alg} in our entry's header`, REFUSED, () => changed((jwe) => (own(jwe).header['alg'] = alg), mixed)]),
   ["no `alg` in our entry's header, nor in the protected one", REFUSED, () => changed((jwe) => delete own(jwe).header['alg'], mixed)],
+  ['PBES2 with two thousand million rounds', REFUSED, () => withProtected((header) => Object.assign(header, { alg: 'PBES2-HS512+A256KW', p2s: 'A'.repeat(22), p2c: 2_147_483_647 }))],
+  ["PBES2 with two thousand million rounds in our entry's header", REFUSED, () => changed((jwe) => Object.assign(own(jwe).header, { alg: 'PBES2-HS512+A256KW', p2s: 'A'.repeat(22), p2c: 2_147_483_647 }), mixed)],
   ['`enc` of another key length', MALFORMED, () => withProtected((header) => (header['enc'] = 'A128GCM'))],
   ['no `enc`', REFUSED, () => withProtected((header) => delete header['enc'])],
   ['`enc` of another IV length', MALFORMED, () => withProtected((header) => (header['enc'] = 'A256CBC-HS512'))],
@@ -194,6 +205,85 @@ describe('attacks: refused before any private-key work, and nothing secret in th
     const reading = (['toString', 'includes', 'indexOf', 'subarray'] as const).map((method) => vi.spyOn(large, method))
     expect(codeOf(() => spiedOpener().opener.openSync(large, { channel: 'orders' }))).toBe('ERR_SEALBUS_TOO_LARGE')
     for (const method of reading) expect(method).not.toHaveBeenCalled()
+  })
+})
+
+describe('attacks: addresses in an envelope', () => {
+  it.each(['jku', 'x5u'])('`%s` is asked for nothing', async (name) => {
+    const endpoint = await startEndpoint(json({ keys: [billing.publicJwk] }))
+    const connecting = vi.spyOn(Socket.prototype, 'connect')
+    onTestFinished(() => connecting.mockRestore())
+    const { opener } = spiedOpener()
+    for (const text of [withProtected((header) => (header[name] = endpoint.url)), changed((jwe) => (own(jwe).header[name] = endpoint.url)), changed((jwe) => (own(jwe).header['epk'] = { ...(own(jwe).header['epk'] as Header), [name]: endpoint.url }))]) {
+      await opener.open(Buffer.from(text), { channel: 'orders' }).catch(() => {})
+      thrownBy(() => opener.openSync(Buffer.from(text), { channel: 'orders' }))
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(connecting).not.toHaveBeenCalled()
+    expect(endpoint.requests).toHaveLength(0)
+    // The look would see a request.
+    await fetch(endpoint.url)
+    expect(connecting).toHaveBeenCalled()
+    expect(endpoint.requests).toHaveLength(1)
+  })
+})
+
+describe('attacks: a payload that decompresses to half a gibibyte', () => {
+  const MIB = 1_048_576
+  /** In a process of its own, whose greatest size so far is known: the sizes of this one are of all tests before. */
+  const OPENING = `
+    import { readFileSync } from 'node:fs'
+    const [{ createOpener }, { defineChannels }, { loadIdentities }] = await Promise.all(['open', 'channels', 'identities'].map((name) => import(process.env.SOURCES + name + '.ts')))
+    const { jwk, good, bomb } = JSON.parse(readFileSync(0, 'utf8'))
+    const opener = createOpener({ name: 'billing', identities: await loadIdentities({ keys: [jwk] }), channels: defineChannels({ solo: { to: ['billing'] } }) })
+    const size = opener.openSync(Buffer.from(good), { channel: 'solo' }).plaintext.length
+    const before = process.resourceUsage().maxRSS
+    let code
+    try { opener.openSync(Buffer.from(bomb), { channel: 'solo' }) } catch (error) { code = error.code }
+    console.log(JSON.stringify({ size, code, grownKib: process.resourceUsage().maxRSS - before }))`
+
+  it.each([['gzip', gzipSync], ['zstd', zstdCompressSync]] as const)('takes no more memory than a payload may have: %s', (z, compress) => {
+    const content = knownContentKey('A256GCM', [billing])
+    const sealed = (payload: Buffer): string => forge(content, JSON.stringify({ ...keyMembers(content), msg: { v: 1, id: 'm-1', iat: 1, ch: 'solo', to: ['billing'], z } }), payload).toString()
+    const part = compress(Buffer.alloc(MIB))
+    const messages = { jwk: { ...billing.privateKey.export({ format: 'jwk' }), kid: 'billing-1', alg: 'ECDH-ES+A256KW', use: 'enc' }, good: sealed(compress(Buffer.alloc(16 * MIB))), bomb: sealed(Buffer.concat(Array.from({ length: 512 }, () => part))) }
+    const shown = execFileSync(process.execPath, ['--conditions=@sealbus/source', '--input-type=module', '--eval', OPENING], {
+      env: { ...process.env, SOURCES: new URL('../src/', import.meta.url).href },
+      input: JSON.stringify(messages),
+      encoding: 'utf8',
+    })
+    const { size, code, grownKib } = JSON.parse(shown) as { size: number; code: string; grownKib: number }
+    expect({ size, code }).toEqual({ size: 16 * MIB, code: 'ERR_SEALBUS_MALFORMED' })
+    expect(grownKib).toBeLessThan(64 * 1_024)
+  })
+})
+
+describe('attacks: what an application may log of our objects', () => {
+  it('holds no private key, no content key and no plaintext', async () => {
+    const contentKeys: string[] = []
+    const unwrap: Identity['unwrap'] = (request) => {
+      const contentKey = billing.identity.unwrap(request)
+      if (Buffer.isBuffer(contentKey)) contentKeys.push(...(['base64url', 'base64', 'hex'] as const).map((encoding) => contentKey.toString(encoding)), inspect(contentKey).slice(8, 60))
+      return contentKey
+    }
+    const jwk = { ...billing.privateKey.export({ format: 'jwk' }), kid: 'billing-1' } as JWK
+    const identities = await loadIdentities({ keys: [jwk] })
+    const directory = createStaticDirectory({ billing: billing.publicJwk, shipping: shipping.publicJwk })
+    const fetching = createJwksDirectory({ recipients: { billing: { keys: [billing.publicJwk] }, shipping: { keys: [shipping.publicJwk] } } })
+    onTestFinished(() => fetching[Symbol.asyncDispose]())
+    const sealers = [directory, fetching].map((each) => createSealer({ directory: each, channels }))
+    const opener = createOpener({ name: 'billing', identities: testIdentities({ ...billing.identity, unwrap }), channels })
+    const loaded = createOpener({ name: 'billing', identities, channels })
+    for (const sealer of sealers) {
+      // Every cache has something in it.
+      const { bytes } = await sealer.seal(CANARY, { channel: 'orders', key: CANARY })
+      for (const each of [opener, loaded]) expect(each.openSync(bytes, { channel: 'orders', key: CANARY }).plaintext.toString()).toBe(CANARY)
+    }
+    expect(contentKeys.length).toBeGreaterThan(0)
+    const objects = { sealers, opener, loaded, directory, fetching, channels, identities, listed: identities.list(), policy: sealers.map((sealer) => sealer.describe()), counts: opener.counts(), health: [identities.health(), fetching.health()] }
+    const shown = [inspect(objects, { depth: Infinity, showHidden: true, maxArrayLength: null, maxStringLength: null, showProxy: true }), JSON.stringify(objects)].join('\n')
+    expect(shown).toContain(billing.recipientKey.thumbprint)
+    for (const secret of [CANARY, base64(CANARY), inspect(Buffer.from(CANARY)).slice(8, -1), String(jwk.d), ...contentKeys]) expect(shown).not.toContain(secret)
   })
 })
 

@@ -474,6 +474,18 @@ function breakWrappedKey(bytes: Buffer): Buffer {
 
 describe('open: the largest payload', () => {
   const KIB = 1_024
+  const LARGEST = 16_777_216
+
+  it.each([1, 100])('of all, 16 MiB, is sealed for %i and opened by the last of them; a byte more is not sealed', async (count) => {
+    const keys = await Promise.all(Array.from({ length: count }, (_, index) => testKey('X25519', `key-${index}`)))
+    const channels = defineChannels({ orders: { to: keys.map(({ kid }) => kid) } })
+    const sealer = createSealer({ directory: testDirectory(Object.fromEntries(keys.map(({ kid, recipientKey }) => [kid, recipientKey]))), channels })
+    const { kid, identity } = keys.at(-1) ?? expect.fail()
+    const opener = createOpener({ name: kid, identities: testIdentities(identity), channels })
+    const payload = Buffer.alloc(LARGEST, 'abc')
+    expect(opener.openSync(sealer.sealSync(payload, { channel: 'orders' }).bytes, { channel: 'orders' }).plaintext.equals(payload)).toBe(true)
+    expect(codeOf(() => sealer.sealSync(Buffer.alloc(LARGEST + 1), { channel: 'orders' }))).toBe('ERR_SEALBUS_TOO_LARGE')
+  })
 
   it.each([undefined, 'gzip', 'zstd'] as const)('of an opener that set one, compressed with %s', (compress) => {
     const { sealer, opener } = pair(compress ? { ...ORDERS, compress } : ORDERS, {}, { maxPayloadBytes: KIB })
