@@ -1,5 +1,6 @@
 /**
- * Every bound in one place, each with its reason. All of them hold before any private-key work.
+ * The bounds of sealing, opening and identities, each with its reason; those of directories are in jwks/limits.ts. What an
+ * envelope may have is checked before any private-key work, but for the size that only decompression shows.
  */
 export const LIMITS = {
   /** Payload, before compression: Kafka and RabbitMQ are not for more, and sealing holds all of it in memory. An option can only lower it. */
