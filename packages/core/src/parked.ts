@@ -14,6 +14,7 @@ export interface ParkedFacts {
   readonly by: string
   /** Kafka: `topic/partition/offset`. RabbitMQ: `exchange/routing key`. */
   readonly origin: string | undefined
+  /** When it was parked, by the clock of whoever parked it. Undefined where the header tells none. */
   readonly time: Date | undefined
 }
 

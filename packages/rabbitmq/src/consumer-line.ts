@@ -11,7 +11,9 @@ import type { Settler, Wait } from './settle.ts'
 
 /** A consumer that was stopped because of a message: it is cancelled, and what its handler was not given is back in the queue. */
 export interface StoppedConsumer {
+  /** The queue that it consumed; `consume` on it starts anew. */
   readonly queue: string
+  /** Why the message did not open. It holds no plaintext and no key. */
   readonly error: SealbusError
   /** Of the message that stopped it, on the channel that delivered it. */
   readonly deliveryTag: number

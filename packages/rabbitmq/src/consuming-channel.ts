@@ -12,19 +12,25 @@ import { type Answer, promised, type PromisedChannel } from './promised.ts'
 import { checkUnmanaged } from './publishing-channel.ts'
 import { createSettler, type Settler } from './settle.ts'
 
+/** What `openChannel` is given. A name that is none of these is ERR_SEALBUS_INVALID_OPTION. */
 export interface OpenChannelOptions {
+  /** Opens what is delivered. It stays the caller's, and may serve many channels; its declared channels say which queues may be consumed. */
   readonly opener: Opener
   /** Where messages go that cannot be opened. Without one, they stop their consumer. */
   readonly park?: ParkingPlace
-  /** Called once for each consumer that a message stopped. Required where no parking place is given. */
+  /**
+   * Called once for each consumer that a message stopped; what it throws is ignored. Required where no parking place is
+   * given. Some errors stop beside one too: without this they are a warning of the process (`SealbusWarning`).
+   */
   readonly onStopped?: (stopped: StoppedConsumer) => void
   /** Called for each message that was parked: after its copy was confirmed and it was acknowledged, or when it was rejected to its dead-letter exchange. */
   readonly onParked?: (parked: ParkedMessage) => void
-  /** What happens to messages that do not open, where the defaults are not wanted. */
+  /** What happens to messages that do not open, where the defaults are not wanted. 'park' needs a parking place. */
   readonly dispositions?: DispositionOptions
   /**
    * The broker's `consumer_timeout` in milliseconds: a message that waits for keys is given back at 80 % of it, so
-   * that the broker does not close the channel. Default 1,800,000 (30 min), as RabbitMQ's.
+   * that the broker does not close the channel. To be set where the broker's is lower. Default 1,800,000 (30 min), as
+   * RabbitMQ's; an integer from 1,000.
    */
   readonly consumerTimeoutMs?: number
 }

@@ -10,6 +10,7 @@ import { createReturnedMessages, type ReturnedMessages } from './returned-messag
 /** Where messages go that cannot be opened: a parking exchange, or the queue's own dead-letter exchange. */
 export type ParkingPlace = ParkingExchange | DeadLettering
 
+/** A copy goes out by an exchange, and is confirmed by the broker before the message is acknowledged. */
 export interface ParkingExchange {
   /**
    * A confirm channel of the client itself, not wrapped: copies go out byte for byte. A channel of a connection manager
@@ -31,9 +32,11 @@ export interface DeadLettering {
   readonly deadLetter: true
 }
 
-/** A message that was parked: its copy is confirmed. */
+/** A message that was parked: its copy is confirmed, or it was rejected to its dead-letter exchange. */
 export interface ParkedMessage {
+  /** The queue that it was consumed from, which `redrive` calls `by`. */
   readonly queue: string
+  /** Why it did not open. */
   readonly code: SealbusErrorCode
   /** Of the copy, in its `sealbus-park-id` header: the same for the same message, however often it is parked. */
   readonly id: string

@@ -4,9 +4,11 @@ import { isManagedChannel, type PublishingChannel, type PublishOptions } from '.
 import { type RoleParts, wrap } from './delegation.ts'
 import { createOutgoingSeal, type OutgoingSeal, sealedAhead } from './outgoing.ts'
 
+/** What `sealChannel` is given. A name that is none of these is ERR_SEALBUS_INVALID_OPTION. */
 export interface SealChannelOptions {
+  /** Seals what is published. It stays the caller's, and may serve many channels; its declared channels say where may be published to. */
   readonly sealer: Sealer
-  /** The largest sealed message that the broker takes, in bytes. Default 16 MiB, as RabbitMQ 4's `max_message_size`. */
+  /** The largest sealed message that the broker takes, in bytes; a larger one is ERR_SEALBUS_TOO_LARGE. Default 16 MiB, as RabbitMQ 4's `max_message_size`; an integer from 1. */
   readonly maxMessageBytes?: number
 }
 

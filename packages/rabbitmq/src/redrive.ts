@@ -9,6 +9,7 @@ import { toOpenedMessage } from './properties.ts'
 /** Given each message opened, and what its headers said, unauthenticated. It does not acknowledge: that is done when it has returned. */
 export type RedriveHandler = (message: never, parked: ParkedFacts) => unknown
 
+/** What to redrive, and where to: `to` is a queue, a function that handles each message, or by default the queue that parked (`by`). The options are the same for every broker. */
 export interface RedriveOptions extends CommonOptions<RedriveHandler> {}
 
 /**

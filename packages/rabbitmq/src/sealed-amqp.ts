@@ -13,11 +13,11 @@ export interface SealAmqpOptions extends Omit<OpenChannelOptions, 'opener'> {
   readonly sealer?: Sealer
   /** Without one, `consume` and `get` are refused with ERR_SEALBUS_INVALID_OPTION. */
   readonly opener?: Opener
-  /** The largest sealed message that the broker takes, in bytes. Default 16 MiB. */
+  /** The largest sealed message that the broker takes, in bytes; a larger one is ERR_SEALBUS_TOO_LARGE. Default 16 MiB; an integer from 1. */
   readonly maxMessageBytes?: number
   /**
    * How long a managed channel's `publish` and `sendToQueue` may wait for recipients' keys that are not in memory, in
-   * milliseconds. Default 5,000. amqplib's own return no promise, and never wait.
+   * milliseconds; then they reject with ERR_SEALBUS_KEYS_NOT_READY. Default 5,000; 0 to 2,147,483,647. amqplib's own return no promise, and never wait.
    */
   readonly keyWaitMs?: number
 }
