@@ -24,19 +24,26 @@ export function wycheproof<Case extends Test>(file: string): readonly Group<Case
   return (JSON.parse(readFileSync(`${FOLDER}${file}`, 'utf8')) as { testGroups: readonly Group<Case>[] }).testGroups
 }
 
-/** How many tests ended in each way. */
-export function tally<Case extends Test>(groups: readonly Group<Case>[], outcome: (test: Case, group: Group<Case>) => string): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const group of groups) {
-    for (const test of group.tests) {
-      const ended = outcome(test, group)
-      counts[ended] = (counts[ended] ?? 0) + 1
-    }
-  }
-  return counts
+export type Tally = Readonly<Record<string, string | number>>
+
+/** Which tests ended in each way: their tcIds in order, runs of them as `1-9`; of those that came out right, how many. */
+export function tally<Case extends Test>(groups: readonly Group<Case>[], outcome: (test: Case, group: Group<Case>) => string): Tally {
+  const ids: Record<string, number[]> = {}
+  for (const group of groups) for (const test of group.tests) (ids[outcome(test, group)] ??= []).push(test.tcId)
+  return Object.fromEntries(Object.entries(ids).map(([ended, each]) => [ended, ended.endsWith(': right') ? each.length : runs(each.toSorted((a, b) => a - b))]))
 }
 
-/** What a test expects, and what came of it: a wrong one is named, so that it shows in the counts. */
+function runs(ids: readonly number[]): string {
+  const found: { first: number; last: number }[] = []
+  for (const id of ids) {
+    const run = found.at(-1)
+    if (run && run.last === id - 1) run.last = id
+    else found.push({ first: id, last: id })
+  }
+  return found.map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(' ')
+}
+
+/** What a test expects, and what came of it: a wrong one has a name of its own. */
 export function judged({ tcId, result }: Test, made: 'right' | 'refused' | 'wrong'): string {
   const asExpected = result === 'acceptable' ? made !== 'wrong' : made === (result === 'valid' ? 'right' : 'refused')
   return asExpected ? `${result}: ${made}` : `AGAINST EXPECTATION: ${tcId} is ${result}, and was ${made}`
