@@ -47,14 +47,17 @@ export async function benchKafka(sliceMs: number, backlog: number): Promise<Kafk
         produce_vs_plain: ratio(produced, 'produce sealed', 'produce plain'),
         produce_vs_plain_of_same_size: ratio(produced, 'produce sealed', 'produce plain, as large as sealed'),
         produce_vs_floor: ratio(produced, 'produce sealed', 'produce floor'),
+        produce_floor_vs_plain: ratio(produced, 'produce floor', 'produce plain'),
         send1_vs_plain: ratio(produced, 'send one sealed', 'send one plain'),
         send1_vs_floor: ratio(produced, 'send one sealed', 'send one floor'),
+        send1_floor_vs_plain: ratio(produced, 'send one floor', 'send one plain'),
         gzip_vs_plain: ratio(produced, 'produce JSON sealed, gzip', 'produce JSON plain, gzip'),
         compress_vs_plain: ratio(produced, 'produce JSON compressed and sealed, gzip', 'produce JSON plain, gzip'),
         jose_vs_plain: ratio(produced, 'produce with jose', 'produce plain'),
         consume_vs_plain: ratio(consumed, 'eachBatch sealed', 'eachBatch plain'),
         consume_vs_plain_of_same_size: ratio(consumed, 'eachBatch sealed', 'eachBatch plain, as large as sealed'),
         consume_vs_floor: ratio(consumed, 'eachBatch sealed', 'eachBatch floor'),
+        consume_floor_vs_plain: ratio(consumed, 'eachBatch floor', 'eachBatch plain'),
         consume_each_message_vs_plain: ratio(consumed, 'eachMessage sealed', 'eachMessage plain'),
       }
       return { rates, ratios, bytesOnBroker, addedP99Ms, load: { before, after } }
