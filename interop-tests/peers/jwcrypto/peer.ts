@@ -3,7 +3,7 @@ import { succeeds } from '../../executables.ts'
 import type { Peer } from '../../peer.ts'
 
 /** Debian installs for its own Python, which need not be the first on the PATH. */
-const python = ['python3', '/usr/bin/python3'].find((each) => succeeds(each, '-c', 'import jwcrypto'))
+export const python = ['python3', '/usr/bin/python3'].find((each) => succeeds(each, '-c', 'import jwcrypto'))
 
 /** Python's jwcrypto: Debian package `python3-jwcrypto`. */
 export const jwcrypto: Peer = {

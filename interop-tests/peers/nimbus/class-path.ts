@@ -9,12 +9,17 @@ import { promisify } from 'node:util'
 const cache = fileURLToPath(new URL('../../.cache/', import.meta.url))
 const run = promisify(execFile)
 
+/** The libraries, fetched once for each content of the project file. */
+export async function nimbusJars(source: string): Promise<string> {
+  const pom = join(source, 'pom.xml')
+  return join(await once('nimbus', [pom], (folder) => run('mvn', ['-q', '-B', '-f', pom, 'dependency:copy-dependencies', `-DoutputDirectory=${folder}`])), '*')
+}
+
 /** The libraries and the compiled program, each made once for each content of its source. */
 export async function nimbusClassPath(source: string): Promise<string> {
   const pom = join(source, 'pom.xml')
   const program = join(source, 'NimbusPeer.java')
-  const libraries = await once('nimbus', [pom], (folder) => run('mvn', ['-q', '-B', '-f', pom, 'dependency:copy-dependencies', `-DoutputDirectory=${folder}`]))
-  const jars = join(libraries, '*')
+  const jars = await nimbusJars(source)
   const classes = await once('nimbus-peer', [pom, program], (folder) => run('javac', ['-cp', jars, '-d', folder, program]))
   return [jars, classes].join(delimiter)
 }
