@@ -1,6 +1,7 @@
 import { opened, type Opener } from '@sealbus/core'
 import { listParked, redrive, sealAmqp } from '@sealbus/rabbitmq'
 import { type ChannelModel, type ConfirmChannel, connect, type Message } from 'amqplib'
+import { connect as connect010 } from 'amqplib-0.10'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { describeRedrive } from '../../packages/testing/test/support/redrive-behaviours.ts'
 import { openRabbitHarness } from '../../packages/testing/test/support/redrive-rabbitmq.ts'
@@ -133,6 +134,28 @@ describeWithRabbit('RabbitMQ redrive', ({ url }) => {
       expect(await countOf(`${by}-other`), 'the exchange was not used').toBe(0)
       expect((await listParked(connection, { from: parked })).map((copy) => copy.by).filter((each) => each === by)).toHaveLength(2)
       expect(await redrive(connection, { ...options, by: `${by}-other` })).toMatchObject({ delivered: 20, kept: 2 })
+    })
+
+    it('goes to another queue that is there, by a connection of amqplib 0.10 too, and to no other', async () => {
+      const ids = await park(20)
+      const retry = `${by}-retry`
+      await raw.assertQueue(retry)
+      const older = await connect010(url)
+      expect(await redrive(older, { from: parked, by, to: retry, opener: key.late, dryRun: false })).toMatchObject({ delivered: 20, kept: 2, others: 22 })
+      await older.close()
+      expect([await countOf(by), await countOf(`${by}-other`), await countOf(parked)]).toEqual([0, 0, 24])
+      expect((await consume(retry, key.late, 20)).toSorted()).toEqual(ids.toSorted())
+    })
+
+    it('two runs at once share the queue: together they deliver each message once', async () => {
+      const ids = await park(100)
+      const second = await connect(url)
+      const runs = await Promise.all([connection, second].map((each) => redrive(each, { from: parked, by, opener: key.late, dryRun: false })))
+      await second.close()
+      expect(runs.map(({ delivered }) => delivered).reduce((one, other) => one + other)).toBe(100)
+      expect(Math.min(...runs.map(({ delivered }) => delivered)), 'both took part').toBeGreaterThan(0)
+      expect((await consume(by, key.late, 100)).toSorted()).toEqual(ids.toSorted())
+      expect([await countOf(by), await countOf(parked)]).toEqual([0, 104])
     })
 
     it.each([
