@@ -4,7 +4,7 @@ import * as callbacks2 from 'amqplib/callback_api'
 import * as promises010 from 'amqplib-0.10'
 // @ts-expect-error: no types come with this path under its alias
 import * as callbacks010 from 'amqplib-0.10/callback_api'
-import { sealAmqp, type SealAmqpOptions } from '@sealbus/rabbitmq'
+import { type ParkingExchange, sealAmqp, type SealAmqpOptions } from '@sealbus/rabbitmq'
 
 export type Message = promises2.ConsumeMessage
 export type Handler = (message: Message | null) => void
@@ -37,6 +37,8 @@ export interface RabbitClient {
   /** Whether publishing returns a promise, and may wait. */
   readonly managed: boolean
   open(url: string, options: SealAmqpOptions): Promise<ClientConnection>
+  /** A confirm channel of the client itself, not wrapped, to park on. */
+  confirming(url: string): Promise<{ readonly channel: ParkingExchange['channel']; close(): Promise<unknown> }>
 }
 
 type Done = (error: unknown, value?: unknown) => void
@@ -46,6 +48,10 @@ function overPromises(name: string, connect: (url: string) => Promise<unknown>):
   return {
     name,
     managed: false,
+    async confirming(url) {
+      const connection = (await connect(url)) as promises2.ChannelModel
+      return { channel: await connection.createConfirmChannel(), close: () => connection.close() }
+    },
     async open(url, options) {
       const raw = (await connect(url)) as promises2.ChannelModel
       raw.on('error', () => {})
@@ -81,6 +87,10 @@ function overCallbacks(name: string, connect: (url: string, done: Done) => unkno
   return {
     name,
     managed: false,
+    async confirming(url) {
+      const connection = await asked<callbacks2.Connection>((done) => connect(url, done))
+      return { channel: await asked<callbacks2.ConfirmChannel>((done) => connection.createConfirmChannel(done)), close: () => asked((done) => connection.close(done)) }
+    },
     async open(url, options) {
       const raw = await asked<callbacks2.Connection>((done) => connect(url, done))
       raw.on('error', () => {})
@@ -116,6 +126,10 @@ function overCallbacks(name: string, connect: (url: string, done: Done) => unkno
 const managed: RabbitClient = {
   name: 'amqp-connection-manager',
   managed: true,
+  async confirming(url) {
+    const connection = connectManaged([url])
+    return { channel: connection.createChannel(), close: () => connection.close() }
+  },
   async open(url, options) {
     const connection = sealAmqp(connectManaged([url], { reconnectTimeInSeconds: 0.2 }), options)
     await connection.connect()

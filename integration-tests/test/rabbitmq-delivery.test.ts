@@ -131,11 +131,12 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
     test('waits for a parking connection that has ended, is not healthy meanwhile, and stays in its queue', async () => {
       await start()
       const parkingConnection = await world.connectPlain()
-      const { first } = await world.open(amqplib, { park: { ...world.parking, channel: await parkingConnection.createConfirmChannel() } })
+      const onParked = vi.fn()
+      const { first } = await world.open(amqplib, { park: { ...world.parking, channel: await parkingConnection.createConfirmChannel() }, onParked })
       const queue = world.orders
       await first.consume(queue, noting(first))
       await world.garble()
-      await expect.poll(() => world.ready(world.parked)).toBe(1)
+      await expect.poll(() => onParked.mock.calls).toHaveLength(1)
       expect(channelHealth(first.own)).toMatchObject({ healthy: true, consumers: [{ state: 'running' }] })
       await parkingConnection.close()
       await world.garble()
@@ -146,32 +147,32 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
       expect([received, world.stopped]).toEqual([[], []])
     })
 
-    test.each(['amqplib', 'the manager'])('is parked by %s also with a header that amqplib reads and cannot write', async (by) => {
+    test.each(RABBIT_CLIENTS)('is parked by a channel of $name, also with a header that it reads and cannot write', async (by) => {
       await start()
-      const parkingManager = connectManager([url])
-      const channel = by === 'amqplib' ? world.plain : parkingManager.createChannel()
-      const { first } = await world.open(amqplib, { park: { channel, exchange: '', routingKey: world.parked } })
+      const parking = await by.confirming(url)
+      const { first } = await world.open(amqplib, { park: { channel: parking.channel, exchange: '', routingKey: world.parked } })
       // Inherited, so that amqplib takes it for a field of the table and not for its own notation of a type.
       await send(world.orders, Buffer.from('{"protected":"x"}'), { tenant: 'a', forged: Object.create({ '!': 'x' }) as object })
       await first.publish('', world.orders, Buffer.from('next'))
       await first.consume(world.orders, noting(first))
       await expect.poll(() => received).toEqual(['next'])
       const copy = await world.take(world.parked)
-      expect(copy && Object.keys(copy.properties.headers ?? {}).toSorted()).toEqual([...Object.values(PARK_HEADERS), 'tenant'].toSorted())
-      await parkingManager.close()
+      expect(copy && [copy.content.toString(), Object.keys(copy.properties.headers ?? {}).toSorted()]).toEqual(['{"protected":"x"}', [...Object.values(PARK_HEADERS), 'tenant'].toSorted()])
+      await parking.close()
     })
 
-    test('waits while a managed parking channel finds no queue for its copy', async () => {
+    test.each(RABBIT_CLIENTS)('waits while no queue takes the copy that goes out by a channel of $name', async (by) => {
       await start()
-      const parkingManager = connectManager([url])
+      const parking = await by.confirming(url)
       const missing = `${world.parked}.missing`
-      const { first } = await world.open(amqplib, { park: { channel: parkingManager.createChannel(), exchange: '', routingKey: missing } })
-      await world.garble()
+      const { first } = await world.open(amqplib, { park: { channel: parking.channel, exchange: '', routingKey: missing } })
+      const content = await world.garble()
       await first.consume(world.orders, noting(first))
-      await expect.poll(() => channelHealth(first.own).consumers[0]?.state).toBe('holding')
+      await expect.poll(() => channelHealth(first.own).consumers[0]).toMatchObject({ state: 'holding', waitingFor: 'parking place' })
       await world.queue(missing)
       await expect.poll(() => world.ready(missing)).toBe(1)
-      await parkingManager.close()
+      expect(await world.take(missing)).toMatchObject({ content })
+      await parking.close()
     })
   })
 
@@ -449,6 +450,22 @@ describeWithRabbit('RabbitMQ delivery', ({ url }) => {
       await first.publish('', world.orders, canary, { headers: { large: 'x'.repeat(60_000) } })
       const got = await first.get(world.orders)
       expect(got && got.properties.headers).toEqual({ large: 'x'.repeat(60_000) })
+    })
+
+    test('a managed channel that does not confirm seals what it publishes, and is no parking channel', async () => {
+      await start()
+      const { own } = await world.open(manager)
+      const unconfirmed = (own as AmqpConnectionManager).createChannel({ confirm: false })
+      await unconfirmed.waitForConnect()
+      expect(await unconfirmed.publish(world.exchange, '', canary)).toBe(true)
+      await expect.poll(() => world.ready(world.orders)).toBe(1)
+      const onWire = await world.take(world.orders)
+      expect(onWire && [onWire.content.includes('plaintext'), world.opener.openSync(onWire.content, { channel: 'orders' }).plaintext]).toEqual([false, canary])
+      const bare = connectManager([url])
+      const place = { channel: bare.createChannel({ confirm: false }), exchange: '', routingKey: world.parked }
+      await place.channel.waitForConnect()
+      await expect(world.open(amqplib, { park: place })).rejects.toMatchObject({ code: 'ERR_SEALBUS_INVALID_OPTION', message: '`park.channel` is a confirm channel' })
+      await bare.close()
     })
 
     test.each(RABBIT_CLIENTS.slice(0, 4))('pitfall 28: an error of the channel is what $name emits, and ends what waits', async (client) => {
