@@ -116,6 +116,8 @@ export function createConsumerLine(options: LineOptions): ConsumerLine {
   const holdFor = async (wait: Wait, why: SealbusError, signal: AbortSignal): Promise<void> => {
     state = 'holding'
     error = why
+    // What was tried for a key is no failure of the parking place.
+    if (hold && waitingFor !== wait.waitingFor) hold.attempts = 0
     waitingFor = wait.waitingFor
     if (hold) hold.attempts++
     await pause(wait.retryInMs, signal)

@@ -483,6 +483,19 @@ describe('park', () => {
     expect(onParked).toHaveBeenCalledTimes(1)
   })
 
+  test('counts only its own failures: the first after a wait for a key is the first', async () => {
+    const { place, park } = parking()
+    place.answer = 'nack'
+    world.source.lose()
+    const channel = wrapped({ park, dispositions: { ...quick, keyMissingHoldMs: 25 } })
+    await channel.consume('orders', take)
+    raw.deliver('orders', sealed('one'))
+    const waiting = { state: 'holding', waitingFor: 'parking place', code: 'ERR_SEALBUS_KEY_MISSING' }
+    await expect.poll(() => channelHealth(channel).consumers, { interval: 5 }).toMatchObject([waiting])
+    expect(channelHealth(channel).healthy).toBe(true)
+    await expect.poll(() => channelHealth(channel), { timeout: 8_000 }).toMatchObject({ healthy: false, consumers: [waiting] })
+  })
+
   test('takes what the client can read and not write, without it', async () => {
     const { place, park } = parking()
     await wrapped({ park }).consume('orders', take)
