@@ -206,7 +206,8 @@ describe('envelope: recognized', () => {
     ['one name, and the other as a value', '{"protected":1,"a":"ciphertext"}'],
     ['the other name, and the first as a value', '{"ciphertext":"","a":"protected"}'],
     ['null with the names behind it', 'null "protected" "ciphertext"'],
-    ['an object behind three bytes that are no byte order mark', '\u0bbb{"protected":1,"ciphertext":2}'],
+    // Their bytes in UTF-8: ef 80 bf, ef bb 81, e2 bb bf.
+    ...['\uf03f', '\ufec1', '\u2eff'].map((other) => [`an object behind ${encodeURI(other)}, which is no byte order mark`, `${other}{"protected":1,"ciphertext":2}`] as const),
     ['a byte order mark inside an object', '{"ciphertext":1,\ufeff"protected":2}'],
     ['an object behind two byte order marks', '\ufeff\ufeff{"protected":1,"ciphertext":2}'],
     ['five segments, the first of them null', `${Buffer.from(' null').toString('base64url')}.a.b.c.d`],

@@ -42,6 +42,7 @@ describe('the outermost members of a JSON object', () => {
     ['half an escape', '{"protected":1,"\\u006', { found: false, values: 2 }],
     ['upper-case hexadecimal digits', '{"pr\\u006Ftected":1,"ciphertext":1}', { found: true, values: 2 }],
     ['another kind of escape', '{"protecte\\d":1,"ciphertext":1}', { found: false, values: 2 }],
+    ['an escape without its backslash', '{"protected":1,"xu0063iphertext":1}', { found: false, values: 2 }],
     ['names behind a closed object', '{}"protected":1,"ciphertext":1', { found: false, values: 2 }],
     ['names one deeper', '[{"protected":1,"ciphertext":1}]', { found: false, values: 2 }],
   ])('of broken text: %s', (_what, text, expected) => expect(scan(text)).toEqual(expected))
