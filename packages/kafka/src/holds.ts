@@ -29,7 +29,7 @@ interface Halt extends Place {
  * kept: nothing past the message is resolved, and the client fetches from it again.
  */
 export interface Holds {
-  /** How often the message at this offset was tried, and since when it is held. */
+  /** How often the message at this offset was tried in vain for what it waits for, and since when it is held. */
   attempt(place: Place, offset: string): { attempts: number; heldSinceMs: number }
   /** Pauses the partition, and resumes it after `retryInMs`, or as soon as `until` settles. */
   hold(place: Place, offset: string, wait: Wait): void
@@ -108,7 +108,8 @@ export function createHolds(consumer: InnerConsumer): Holds {
     attempt,
     hold({ topic, partition }, offset, { code, waitingFor, retryInMs, until }): void {
       const { attempts, heldSinceMs } = attempt({ topic, partition }, offset)
-      const next: Halt = { topic, partition, offset, code, state: 'holding', waitingFor, sinceMs: heldSinceMs, attempts: attempts + 1 }
+      const again = halts.get(keyOf({ topic, partition }))?.waitingFor === waitingFor
+      const next: Halt = { topic, partition, offset, code, state: 'holding', waitingFor, sinceMs: heldSinceMs, attempts: again ? attempts + 1 : 1 }
       halt(next)
       const wake = (): void => {
         clearTimeout(next.timer)

@@ -49,6 +49,16 @@ describe('holds', () => {
     expect(holds.list()).toEqual([])
   })
 
+  it('count anew when a message waits for something else: one failure of a parking place is the first, however long its key was away', () => {
+    hold(0)
+    hold(0)
+    const wait: Wait = { code: 'ERR_SEALBUS_DECRYPT_FAILED', waitingFor: 'parking place', retryInMs: 1_000 }
+    holds.hold({ topic, partition: 0 }, '7', wait)
+    expect(holds.list()).toMatchObject([{ waitingFor: 'parking place', attempts: 1 }])
+    holds.hold({ topic, partition: 0 }, '7', wait)
+    expect(holds.list()).toMatchObject([{ attempts: 2 }])
+  })
+
   it("leave the caller's pause of a whole topic in force", () => {
     holds.pause([{ topic }])
     hold(0)
