@@ -206,8 +206,10 @@ describe('envelope: recognized', () => {
     ['one name, and the other as a value', '{"protected":1,"a":"ciphertext"}'],
     ['the other name, and the first as a value', '{"ciphertext":"","a":"protected"}'],
     ['null with the names behind it', 'null "protected" "ciphertext"'],
-    // Their bytes in UTF-8: ef 80 bf, ef bb 81, e2 bb bf.
-    ...['\uf03f', '\ufec1', '\u2eff'].map((other) => [`an object behind ${encodeURI(other)}, which is no byte order mark`, `${other}{"protected":1,"ciphertext":2}`] as const),
+    // A byte order mark is ef bb bf; these are ef 80 bf, ef bb 81 and e2 bb bf.
+    ['an object behind something else, without the second byte', '\uf03f{"protected":1,"ciphertext":2}'],
+    ['an object behind something else, without the third byte', '\ufec1{"protected":1,"ciphertext":2}'],
+    ['an object behind something else, without the first byte', '\u2eff{"protected":1,"ciphertext":2}'],
     ['a byte order mark inside an object', '{"ciphertext":1,\ufeff"protected":2}'],
     ['an object behind two byte order marks', '\ufeff\ufeff{"protected":1,"ciphertext":2}'],
     ['five segments, the first of them null', `${Buffer.from(' null').toString('base64url')}.a.b.c.d`],
