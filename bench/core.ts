@@ -52,6 +52,7 @@ export async function benchCore(sliceMs: number): Promise<BenchResult> {
       permessage_vs_jose: at('1 KiB', 'seal 1 per message', 'jose encrypt 1'),
       // What no JWE can pass, in the place of ours: whether a goal is within reach on this machine.
       seal1_floor_vs_jose: at('1 KiB', 'floor of sealing', 'jose encrypt 1'),
+      seal1_floor_vs_confluent: at('1 KiB', 'floor of sealing', 'confluent encrypt'),
       seal1_floor_vs_aws: at('1 KiB', 'floor of sealing', 'aws encrypt'),
       seal10_floor_vs_jose: at('1 KiB', 'floor of sealing', 'jose encrypt 10'),
       seal_floor_vs_gcm_64k: at('64 KiB', 'floor of sealing', 'AES-256-GCM encrypt'),
