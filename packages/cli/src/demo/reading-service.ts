@@ -17,8 +17,8 @@ export interface ReadingService {
   readonly read: readonly ReadOrder[]
   /** The code of each message that was not for it. */
   readonly refusals: readonly SealbusErrorCode[]
+  /** Reads until the broker is closed, and needs its keys for as long. */
   start(broker: DemoBroker): Promise<void>
-  close(): void
 }
 
 export async function createReadingService(name: ReaderName, { channels, notARecipient }: { channels: Channels; notARecipient: 'park' | 'skip' }): Promise<ReadingService> {
@@ -33,7 +33,6 @@ export async function createReadingService(name: ReaderName, { channels, notARec
     refusals,
     start: (broker) =>
       broker.subscribe({ service: name, opener, notARecipient, onOrder: (payload, facts) => void read.push({ payload: payload.toString(), kid: facts?.kid }) }),
-    close: () => opener.close(),
   }
 }
 

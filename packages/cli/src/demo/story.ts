@@ -63,6 +63,6 @@ export async function tellStory({ screen, broker, messages, signal }: StoryOptio
     showSummary(screen, outcome)
     return outcome
   } finally {
-    for (const each of [orders, billing, shipping, audit, endpoint]) each.close()
+    for (const each of [orders, endpoint]) each.close()
   }
 }
