@@ -1,26 +1,19 @@
 /**
  * `npm run test:mutants -- PACKAGE` shows whether the tests notice mistakes. The adapters are given defects that somebody
- * could make, each with the test that must turn red; words after the package choose among them. Other packages, or some
- * of their files, are mutated by Stryker, which prints the survivors and the score.
+ * could make, each with the test that must turn red; words after the package choose among them. Core is mutated by Stryker,
+ * group by group, or only the groups and files that are named; its survivors are listed, and its score has to be 85 %.
  */
-import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { SEEDED } from './defects/seeded.ts'
 import { seedAll } from './defects/seeding.ts'
+import { mutateCore } from './mutants-of-core.ts'
 import { ROOT } from './tarballs.ts'
 
 const [name = 'core', ...rest] = process.argv.slice(2)
-const sources = join('packages', name, 'src')
-if (!existsSync(join(ROOT, sources))) {
-  console.error(`there is no package ${JSON.stringify(name)}`)
-  process.exit(2)
-}
 const defects = SEEDED[name]
-process.exitCode = defects ? await seedAll(join(ROOT, 'packages', name), defects, rest) : mutate(name, sources, rest)
-
-function mutate(name: string, sources: string, files: readonly string[]): number {
-  const only = files.length > 0 ? ['--mutate', files.map((file) => join(sources, file)).join(',')] : []
-  const { status } = spawnSync(join(ROOT, 'node_modules/.bin/stryker'), ['run', ...only], { cwd: ROOT, stdio: 'inherit', env: { ...process.env, MUTATED_PACKAGE: name } })
-  return status ?? 1
+if (name === 'core') process.exitCode = await mutateCore(rest)
+else if (defects) process.exitCode = await seedAll(join(ROOT, 'packages', name), defects, rest)
+else {
+  console.error(`there is nothing to change in ${JSON.stringify(name)}: name core, ${Object.keys(SEEDED).join(' or ')}`)
+  process.exitCode = 2
 }
