@@ -1,71 +1,32 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { defineChannels, type Opener, type Sealer } from '@sealbus/core'
+import { defineChannels } from '@sealbus/core'
 import { consumerHealth, type ParkedMessage, type ParkingPlace, sealKafka, type SealKafkaOptions, withPlaintextPartitioner } from '@sealbus/kafka'
-import { type Consumer, Kafka, logLevel, type PartitionerArgs, type Producer } from 'kafkajs'
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
-import { createTopics, describeWithKafka, uniqueName } from '../support/brokers.ts'
-import { remoteIdentities, type Services, startServices } from '../support/services.ts'
+import type { Consumer, PartitionerArgs, Producer } from 'kafkajs'
+import { beforeEach, expect, it } from 'vitest'
+import { describeWithKafka, uniqueName } from '../support/brokers.ts'
+import { useKafka, WAIT } from '../support/kafka-fixture.ts'
 
 const channels = defineChannels({ orders: { to: ['billing'], match: [/^orders-/] } })
 
 describeWithKafka('Kafka: places, groups and commits', ({ bootstrap }) => {
-  const kafka = new Kafka({ brokers: bootstrap, logLevel: logLevel.NOTHING, retry: { initialRetryTime: 100 } })
-  let services: Services
-  let sealer: Sealer
-  let raw: Producer
-  let sealed: Producer
+  const fixture = useKafka(bootstrap, channels)
   let topic: string
   let groupId: string
-  const closing: (() => Promise<unknown>)[] = []
-
-  beforeAll(async () => {
-    services = await startServices('billing')
-    sealer = await services.sealer(channels)
-    raw = kafka.producer()
-    sealed = sealKafka(kafka, { sealer }).producer()
-    await Promise.all([raw.connect(), sealed.connect()])
-  })
-  afterAll(async () => {
-    await Promise.all([raw?.disconnect(), sealed?.disconnect()])
-    services?.close()
-  })
   beforeEach(async () => {
-    topic = uniqueName('orders')
+    topic = await fixture.topic('orders', { partitions: 2 })
     groupId = uniqueName('group')
-    await createTopics(bootstrap, [{ topic, numPartitions: 2 }])
-  })
-  afterEach(async () => {
-    await Promise.all(closing.splice(0).map((close) => close()))
   })
 
-  const consumer = async (options: Partial<SealKafkaOptions> = {}): Promise<Consumer> => {
-    const opener: Opener = options.opener ?? services.named('billing').opener(channels)
-    const made = sealKafka(kafka, { onStopped: () => {}, dispositions: { holdBackoffMs: { first: 50, longest: 200 } }, ...options, opener }).consumer({ groupId, sessionTimeout: 10_000, heartbeatInterval: 300, maxWaitTimeInMs: 100 })
-    closing.push(() => made.disconnect())
-    await made.connect()
-    await made.subscribe({ topic, fromBeginning: true })
-    return made
-  }
-  const remote = (): { source: ReturnType<typeof remoteIdentities>; opener: Opener } => {
-    const source = remoteIdentities(services.named('billing'))
-    return { source, opener: services.named('billing').opener(channels, { identities: source }) }
-  }
-  const committed = async (): Promise<string[]> => {
-    const admin = kafka.admin()
-    await admin.connect()
-    const [offsets] = await admin.fetchOffsets({ groupId, topics: [topic] })
-    await admin.disconnect()
-    return (offsets?.partitions ?? []).toSorted((a, b) => a.partition - b.partition).map(({ offset }) => offset)
-  }
+  const consumer = (options: Partial<SealKafkaOptions> = {}): Promise<Consumer> => fixture.consumer({ ...options, topics: [topic], groupId })
+  const committed = (): Promise<string[]> => fixture.committed(groupId, topic)
   const values = (count: number, partition: number, stem = ''): { value: string; partition: number }[] => Array.from({ length: count }, (_, index) => ({ value: `${stem}${index}`, partition }))
-  const WAIT = { timeout: 20_000 }
 
   it('a rebalance during a hold: whoever has the partition then holds it, and nothing is lost or committed past', async () => {
-    const { source, opener } = remote()
+    const { source, opener } = fixture.remote()
     source.available = false
     const seen: string[] = []
     const handle = { eachMessage: async ({ message }: { message: { value: Buffer | null } }) => void seen.push(String(message.value)) }
-    await sealed.send({ topic, messages: [...values(3, 0, 'a'), ...values(3, 1, 'b')] })
+    await fixture.sealed.send({ topic, messages: [...values(3, 0, 'a'), ...values(3, 1, 'b')] })
     const first = await consumer({ opener })
     await first.run(handle)
     await expect.poll(() => consumerHealth(first).halted.length, WAIT).toBe(2)
@@ -83,17 +44,16 @@ describeWithKafka('Kafka: places, groups and commits', ({ bootstrap }) => {
   })
 
   it('pitfall 10: parked messages around those that a handler resolves itself, the last one too', async () => {
-    const parkTopic = uniqueName('parked')
-    await createTopics(bootstrap, [{ topic: parkTopic, numPartitions: 1 }])
+    const parkTopic = await fixture.topic('parked')
     const bad = { value: 'not sealed', partition: 0 }
-    await raw.send({ topic, messages: [bad] })
-    await sealed.send({ topic, messages: values(2, 0) })
-    await raw.send({ topic, messages: [bad] })
-    await sealed.send({ topic, messages: [{ value: '2', partition: 0 }] })
-    await raw.send({ topic, messages: [bad, bad] })
+    await fixture.raw.send({ topic, messages: [bad] })
+    await fixture.sealed.send({ topic, messages: values(2, 0) })
+    await fixture.raw.send({ topic, messages: [bad] })
+    await fixture.sealed.send({ topic, messages: [{ value: '2', partition: 0 }] })
+    await fixture.raw.send({ topic, messages: [bad, bad] })
     const seen: string[] = []
     const parked: ParkedMessage[] = []
-    const wrapped = await consumer({ park: { topic: parkTopic, producer: raw }, onParked: (message) => void parked.push(message) })
+    const wrapped = await consumer({ park: { topic: parkTopic, producer: fixture.raw }, onParked: (message) => void parked.push(message) })
     await wrapped.run({ eachBatchAutoResolve: false, eachBatch: async (payload) => {
       for (const message of payload.batch.messages) {
         seen.push(String(message.value))
@@ -107,43 +67,38 @@ describeWithKafka('Kafka: places, groups and commits', ({ bootstrap }) => {
   })
 
   it('a handler that fails again and again: each message that did not open has one copy', async () => {
-    const parkTopic = uniqueName('parked')
-    await createTopics(bootstrap, [{ topic: parkTopic, numPartitions: 1 }])
-    await sealed.send({ topic, messages: values(1, 0) })
-    await raw.send({ topic, messages: [{ value: 'not sealed', partition: 0 }] })
+    const parkTopic = await fixture.topic('parked')
+    await fixture.sealed.send({ topic, messages: values(1, 0) })
+    await fixture.raw.send({ topic, messages: [{ value: 'not sealed', partition: 0 }] })
     let tries = 0
-    const wrapped = await consumer({ park: { topic: parkTopic, producer: raw } })
+    const wrapped = await consumer({ park: { topic: parkTopic, producer: fixture.raw } })
     await wrapped.run({ eachBatch: async () => {
       if (++tries < 4) throw new Error('handler')
     } })
     await expect.poll(async () => (await committed())[0], WAIT).toBe('2')
-    const admin = kafka.admin()
-    await admin.connect()
-    expect([tries, (await admin.fetchTopicOffsets(parkTopic)).map(({ high }) => high)]).toEqual([4, ['1']])
-    await admin.disconnect()
+    expect([tries, await fixture.ends(parkTopic)]).toEqual([4, ['1']])
   })
 
   it('a parking place that answers slowly delays its own partition only', async () => {
-    const parkTopic = uniqueName('parked')
-    await createTopics(bootstrap, [{ topic: parkTopic, numPartitions: 1 }])
+    const parkTopic = await fixture.topic('parked')
     let copies = 0
     const producer: ParkingPlace['producer'] = {
       send: async (given: Parameters<Producer['send']>[0]) => {
         copies++
         await sleep(2_500)
-        return raw.send(given)
+        return fixture.raw.send(given)
       },
       sendBatch: () => expect.fail('one message, one send'),
     }
     const seen: { value: string; at: number }[] = []
     const wrapped = await consumer({ park: { topic: parkTopic, producer } })
     await wrapped.run({ eachMessage: async ({ message }) => void seen.push({ value: String(message.value), at: Date.now() }) })
-    await sealed.send({ topic, messages: [{ value: 'first', partition: 1 }] })
+    await fixture.sealed.send({ topic, messages: [{ value: 'first', partition: 1 }] })
     await expect.poll(() => seen.length, WAIT).toBe(1)
-    await raw.send({ topic, messages: [{ value: 'not sealed', partition: 0 }] })
-    await sealed.send({ topic, messages: [{ value: 'behind', partition: 0 }] })
+    await fixture.raw.send({ topic, messages: [{ value: 'not sealed', partition: 0 }] })
+    await fixture.sealed.send({ topic, messages: [{ value: 'behind', partition: 0 }] })
     for (let count = 0; count < 20; count++) {
-      await sealed.send({ topic, messages: [{ value: 'other', partition: 1 }] })
+      await fixture.sealed.send({ topic, messages: [{ value: 'other', partition: 1 }] })
       await sleep(100)
     }
     const others = seen.filter(({ value }) => value !== 'behind').map(({ at }) => at)
@@ -154,7 +109,7 @@ describeWithKafka('Kafka: places, groups and commits', ({ bootstrap }) => {
   })
 
   it('disconnect() while a parking place does not answer ends in under 5 s, and nothing was committed', async () => {
-    await raw.send({ topic, messages: [{ value: 'not sealed', partition: 0 }] })
+    await fixture.raw.send({ topic, messages: [{ value: 'not sealed', partition: 0 }] })
     const producer: ParkingPlace['producer'] = { send: () => new Promise(() => {}), sendBatch: () => new Promise(() => {}) }
     const wrapped = await consumer({ park: { topic: uniqueName('parked'), producer } })
     await wrapped.run({ eachMessage: () => expect.fail('it cannot be opened') })
@@ -166,11 +121,11 @@ describeWithKafka('Kafka: places, groups and commits', ({ bootstrap }) => {
   })
 
   it('stop() in the midst of a hold and run() again: pauses of before are gone, everything is handled once', async () => {
-    const { source, opener } = remote()
+    const { source, opener } = fixture.remote()
     source.available = false
     const seen: string[] = []
     const config = { eachMessage: async ({ message }: { message: { value: Buffer | null } }) => void seen.push(String(message.value)) }
-    await sealed.send({ topic, messages: values(3, 0) })
+    await fixture.sealed.send({ topic, messages: values(3, 0) })
     const wrapped = await consumer({ opener })
     await wrapped.run(config)
     await expect.poll(() => consumerHealth(wrapped).halted.length, WAIT).toBe(1)
@@ -185,18 +140,18 @@ describeWithKafka('Kafka: places, groups and commits', ({ bootstrap }) => {
   })
 
   it("a caller's pause of the whole topic stays in force when one of its partitions is held", async () => {
-    const { source, opener } = remote()
+    const { source, opener } = fixture.remote()
     source.available = false
     const seen: string[] = []
-    await raw.send({ topic, messages: [{ key: 't', value: null, partition: 0 }] })
+    await fixture.raw.send({ topic, messages: [{ key: 't', value: null, partition: 0 }] })
     const wrapped = await consumer({ opener })
     await wrapped.run({ eachMessage: async ({ message }) => void seen.push(String(message.value)) })
     await expect.poll(() => seen, WAIT).toEqual(['null'])
     wrapped.pause([{ topic }])
     wrapped.resume([{ topic, partitions: [0] }])
-    await sealed.send({ topic, messages: [{ value: 'held', partition: 0 }] })
+    await fixture.sealed.send({ topic, messages: [{ value: 'held', partition: 0 }] })
     await expect.poll(() => consumerHealth(wrapped).halted.length, WAIT).toBe(1)
-    await raw.send({ topic, messages: [{ key: 'paused', value: null, partition: 1 }] })
+    await fixture.raw.send({ topic, messages: [{ key: 'paused', value: null, partition: 1 }] })
     await sleep(1_000)
     expect(seen).toEqual(['null'])
     source.available = true
@@ -206,7 +161,7 @@ describeWithKafka('Kafka: places, groups and commits', ({ bootstrap }) => {
   })
 
   it('autoCommitThreshold works as it does without the wrapper: commits in the midst of a batch', async () => {
-    await sealed.send({ topic, messages: values(5, 0) })
+    await fixture.sealed.send({ topic, messages: values(5, 0) })
     const last = Promise.withResolvers<void>()
     const wrapped = await consumer()
     await wrapped.run({ autoCommitThreshold: 2, eachMessage: async ({ message }) => {
@@ -218,12 +173,11 @@ describeWithKafka('Kafka: places, groups and commits', ({ bootstrap }) => {
   })
 
   it('consume, transform, produce: offsets that go with a transaction, and none of ours beside them', async () => {
-    const target = uniqueName('orders')
-    await createTopics(bootstrap, [{ topic: target, numPartitions: 1 }])
-    const producer = sealKafka(kafka, { sealer }).producer({ transactionalId: uniqueName('tx'), idempotent: true, maxInFlightRequests: 1 })
-    closing.push(() => producer.disconnect())
+    const target = await fixture.topic('orders')
+    const producer = sealKafka(fixture.kafka, { sealer: fixture.sealer }).producer({ transactionalId: uniqueName('tx'), idempotent: true, maxInFlightRequests: 1 })
+    fixture.closeLater(() => producer.disconnect())
     await producer.connect()
-    await sealed.send({ topic, messages: values(2, 0) })
+    await fixture.sealed.send({ topic, messages: values(2, 0) })
     const offsets: string[] = []
     const wrapped = await consumer()
     await wrapped.run({ autoCommit: false, eachMessage: async ({ partition, message }) => {
@@ -247,13 +201,10 @@ describeWithKafka('Kafka: places, groups and commits', ({ bootstrap }) => {
 
   it('a custom partitioner chooses by the plaintext, in the client itself', async () => {
     const createPartitioner = withPlaintextPartitioner(() => ({ message }: PartitionerArgs) => Number(message.value) % 2)
-    const producer = sealKafka(kafka, { sealer }).producer({ createPartitioner })
-    closing.push(() => producer.disconnect())
+    const producer = sealKafka(fixture.kafka, { sealer: fixture.sealer }).producer({ createPartitioner })
+    fixture.closeLater(() => producer.disconnect())
     await producer.connect()
     await producer.send({ topic, messages: [1, 3, 4, 5].map((value) => ({ value: `${value}` })) })
-    const admin = kafka.admin()
-    await admin.connect()
-    expect((await admin.fetchTopicOffsets(topic)).toSorted((a, b) => a.partition - b.partition).map(({ high }) => high)).toEqual(['1', '3'])
-    await admin.disconnect()
+    expect(await fixture.ends(topic)).toEqual(['1', '3'])
   })
 })

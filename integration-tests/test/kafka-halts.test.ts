@@ -1,34 +1,19 @@
 import { once, EventEmitter } from 'node:events'
 import { defineChannels } from '@sealbus/core'
 import { consumerHealth, type ParkingPlace, sealKafka } from '@sealbus/kafka'
-import { type Consumer, Kafka, logLevel, type Producer } from 'kafkajs'
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { createTopics, describeWithKafka, uniqueName } from '../support/brokers.ts'
-import { remoteIdentities, type Services, startServices } from '../support/services.ts'
+import type { Consumer } from 'kafkajs'
+import { beforeEach, expect, it } from 'vitest'
+import { describeWithKafka, uniqueName } from '../support/brokers.ts'
+import { useKafka } from '../support/kafka-fixture.ts'
 
 const channels = defineChannels({ orders: { to: ['billing'], match: [/^orders-/] } })
 
 // What fails in a timer or in a promise that nobody awaits ends a service, and fails the run here.
 describeWithKafka('Kafka: holds and the end of a client', ({ bootstrap }) => {
-  const kafka = new Kafka({ brokers: bootstrap, logLevel: logLevel.NOTHING, retry: { initialRetryTime: 100 } })
-  let services: Services
-  let raw: Producer
-  let sealed: Producer
+  const fixture = useKafka(bootstrap, channels)
   let topic: string
-
-  beforeAll(async () => {
-    services = await startServices('billing')
-    raw = kafka.producer()
-    sealed = sealKafka(kafka, { sealer: await services.sealer(channels) }).producer()
-    await Promise.all([raw.connect(), sealed.connect()])
-  })
-  afterAll(async () => {
-    await Promise.all([raw?.disconnect(), sealed?.disconnect()])
-    services?.close()
-  })
   beforeEach(async () => {
-    topic = uniqueName('orders')
-    await createTopics(bootstrap, [{ topic, numPartitions: 2 }])
+    topic = await fixture.topic('orders', { partitions: 2 })
   })
 
   const subscribe = async (consumer: Consumer): Promise<void> => {
@@ -51,8 +36,8 @@ describeWithKafka('Kafka: holds and the end of a client', ({ bootstrap }) => {
       sendBatch: async () => failed.promise,
     }
     const asked = once(parking, 'asked')
-    await raw.send({ topic, messages: [{ value: 'not sealed', partition: 0 }] })
-    const consumer = sealKafka(kafka, { opener: services.named('billing').opener(channels), park: { topic: uniqueName('parked'), producer } }).consumer({ groupId, maxWaitTimeInMs: 100 })
+    await fixture.raw.send({ topic, messages: [{ value: 'not sealed', partition: 0 }] })
+    const consumer = sealKafka(fixture.kafka, { opener: fixture.opener(), park: { topic: uniqueName('parked'), producer } }).consumer({ groupId, maxWaitTimeInMs: 100 })
     await subscribe(consumer)
     await consumer.run({ eachMessage: async () => {} })
     await asked
@@ -61,25 +46,21 @@ describeWithKafka('Kafka: holds and the end of a client', ({ bootstrap }) => {
     await disconnected
     await backOff()
 
-    const admin = kafka.admin()
-    await admin.connect()
-    const [offsets] = await admin.fetchOffsets({ groupId, topics: [topic] })
-    await admin.disconnect()
-    expect(offsets?.partitions.map(({ offset }) => offset)).toEqual(['-1', '-1'])
+    expect(await fixture.committed(groupId, topic)).toEqual(['-1', '-1'])
   })
 
   it('the client crashes and starts anew in the midst of a hold: everything is handled once the key source is back', async () => {
-    const source = remoteIdentities(services.named('billing'))
+    const { source, opener } = fixture.remote()
     source.available = false
     const failure = new Error('the handler fails, and the client with it')
     let crashed = false
     const handled: string[] = []
-    const consumer = sealKafka(kafka, { opener: services.named('billing').opener(channels, { identities: source }), onStopped: () => {}, dispositions: { holdBackoffMs: { first: 50, longest: 100 } } }).consumer({ groupId: uniqueName('group'), maxWaitTimeInMs: 100, retry: { retries: 1, initialRetryTime: 1_000 } })
+    const consumer = sealKafka(fixture.kafka, { opener, onStopped: () => {}, dispositions: { holdBackoffMs: { first: 50, longest: 100 } } }).consumer({ groupId: uniqueName('group'), maxWaitTimeInMs: 100, retry: { retries: 1, initialRetryTime: 1_000 } })
     consumer.on(consumer.events.CRASH, ({ payload }) => {
       crashed ||= payload.restart && payload.error.message.includes(failure.message)
     })
     await subscribe(consumer)
-    await sealed.send({ topic, messages: [{ value: 'held', partition: 0 }] })
+    await fixture.sealed.send({ topic, messages: [{ value: 'held', partition: 0 }] })
     await consumer.run({
       eachMessage: async ({ message }) => {
         // A tombstone needs no key, so it reaches the handler during the hold.
@@ -88,7 +69,7 @@ describeWithKafka('Kafka: holds and the end of a client', ({ bootstrap }) => {
       },
     })
     await expect.poll(() => consumerHealth(consumer).halted.map(({ state }) => state), { timeout: 20_000 }).toEqual(['holding'])
-    await sealed.send({ topic, messages: [{ value: null, key: 'gone', partition: 1 }] })
+    await fixture.sealed.send({ topic, messages: [{ value: null, key: 'gone', partition: 1 }] })
     await expect.poll(() => crashed, { timeout: 20_000 }).toBe(true)
     await backOff()
     source.available = true
