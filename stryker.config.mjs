@@ -4,7 +4,8 @@ export default {
   plugins: ['@stryker-mutator/vitest-runner'],
   vitest: { configFile: 'packages/core/vitest.mutants.config.ts', dir: 'packages/core', related: false },
   ignorePatterns: ['/.cache', '/.turbo', '/integration-tests', '/interop-tests', '/bench', '/examples', '**/dist'],
-  reporters: ['clear-text', 'json'],
+  // An hour or two want to be followed.
+  reporters: [process.stdout.isTTY ? 'progress' : 'progress-append-only', 'clear-text', 'json'],
   // Which tests cover what is not worth a page per test.
   clearTextReporter: { reportTests: false, logTests: false, allowColor: false },
   coverageAnalysis: 'perTest',

@@ -15,11 +15,11 @@ export interface MutantGroup {
 export const MUTANT_GROUPS: Readonly<Record<string, MutantGroup>> = {
   'parts-of-an-envelope': {
     sources: ['base64url', 'bytes', 'entry', 'json', 'malformed', 'opened', 'text'],
-    tests: ['opened', 'entry', 'base64url', 'json', 'seal', 'vectors/own'],
+    tests: ['opened', 'entry', 'base64url', 'json', 'seal', 'vectors/own', 'open', 'attacks'],
   },
   envelope: {
     sources: ['context', 'envelope', 'json-members', 'known-forms', 'public-parts'],
-    tests: ['public-parts', 'context', 'json-members', 'envelope', 'vectors/own', 'known-forms'],
+    tests: ['public-parts', 'context', 'json-members', 'seal', 'messages', 'envelope', 'vectors/own', 'known-forms', 'attacks'],
   },
   'content-keys': {
     sources: ['algorithms', 'bounds', 'clock', 'compression', 'content', 'content-key', 'content-key-cache', 'random', 'wrap'],
