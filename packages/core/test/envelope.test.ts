@@ -233,6 +233,16 @@ describe('envelope: recognized', () => {
     expect(looksSealed(Buffer.from('hello'), contentType)).toBe(false)
   })
 
+  it.each(['protected', 'ciphertext'])('each letter of `%s` in an escape, by itself', (name) => {
+    const other = name === 'protected' ? 'ciphertext' : 'protected'
+    for (const [at, letter] of [...name].entries()) {
+      for (const code of new Set([letter.charCodeAt(0).toString(16), letter.charCodeAt(0).toString(16).toUpperCase()])) {
+        const text = `{"${other}":"","${name.slice(0, at)}\\u00${code}${name.slice(at + 1)}":""}`
+        expect(looksSealed(Buffer.from(text)), text).toBe(true)
+      }
+    }
+  })
+
   it('exactly 32 MiB are looked into', () => expect(looksSealed(Buffer.alloc(33_554_432, 'x'))).toBe(false))
 
   it('has the content type of its serialization', () => {
