@@ -23,7 +23,7 @@ export const MUTANT_GROUPS: Readonly<Record<string, MutantGroup>> = {
   },
   'content-keys': {
     sources: ['algorithms', 'bounds', 'clock', 'compression', 'content', 'content-key', 'content-key-cache', 'random', 'wrap'],
-    tests: ['bounds', 'random', 'content-key-cache', 'content-key', 'disposition', 'compression', 'seal', 'iv-reuse', 'same-work', 'entry', 'wrap', 'open'],
+    tests: ['bounds', 'random', 'content-key-cache', 'content-key', 'disposition', 'messages', 'tracing', 'unwrapping', 'compression', 'seal', 'iv-reuse', 'same-work', 'entry', 'wrap', 'open', 'vectors/own', 'attacks'],
   },
   messages: {
     sources: ['abortable', 'adapter', 'call-out', 'channel-counts', 'channels', 'disposition', 'errors', 'index', 'key-wait', 'limits', 'open', 'open-later', 'private-mark', 'seal', 'tools', 'tracing', 'unwrap-pace', 'unwrapping'],
