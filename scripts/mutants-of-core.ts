@@ -50,7 +50,7 @@ async function mutate(group: string, files: readonly string[], concurrency: numb
   process.env.MUTANT_GROUP = group
   const results = await new Stryker({ ...(concurrency && { concurrency }), mutate: files.map((file) => join(SOURCES, file)), jsonReporter: { fileName: join('.cache', `mutants-${group}.json`) } }).runMutationTest()
   const having = (...statuses: string[]): number => results.filter(({ status }) => statuses.includes(status)).length
-  const broken = having('RuntimeError', 'CompileError', 'Pending')
-  if (broken > 0) throw new Error(`${broken} mutants of ${group} could not be run`)
+  if (having('Pending', 'CompileError') > 0) throw new Error(`mutants of ${group} were not run`)
+  // A mutant that keeps a file of tests from loading (RuntimeError) counts for neither.
   return { noticed: having('Killed', 'Timeout'), unnoticed: having('Survived', 'NoCoverage') }
 }
