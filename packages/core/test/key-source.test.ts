@@ -58,6 +58,15 @@ describe('§7.26 a source of keys', () => {
     expect(await outcome((request) => billing.identity.unwrap(request), withEphemeral({ kty: 'EC', crv: 'P-256', x, y: x }))).toMatchObject({ code: 'ERR_SEALBUS_DECRYPT_FAILED' })
   })
 
+  it('may hold two of the keys that a message was sealed for', async () => {
+    const audit = await testKey('X25519', 'audit-1')
+    const both = defineChannels({ orders: { to: ['billing', 'audit'] } })
+    const { bytes } = createSealer({ directory: testDirectory({ billing: billing.recipientKey, audit: audit.recipientKey }), channels: both }).sealSync('paid', { channel: 'orders' })
+    const remote = ({ identity }: TestKey): Identity => ({ ...identity, unwrap: async (request) => identity.unwrap(request) })
+    const opener = createOpener({ name: 'billing', identities: testIdentities(remote(billing), remote(audit)), channels: both })
+    expect((await opener.open(bytes, { channel: 'orders' })).plaintext.toString()).toBe('paid')
+  })
+
   it('is told nothing by our own public key as the ephemeral one: the failure is the generic one', async () => {
     const { kty, crv, x, y } = billing.publicJwk
     expect(await outcome((request) => billing.identity.unwrap(request), withEphemeral({ kty, crv, x, y }))).toMatchObject({ code: 'ERR_SEALBUS_DECRYPT_FAILED' })

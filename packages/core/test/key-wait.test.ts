@@ -28,7 +28,8 @@ beforeEach(() => {
   inMemory = new Set()
   keys = new Map()
   handed = []
-  wait = createKeyWait(sealer, 5_000)
+  // Longer than a test may take: what ends a wait here is not the time.
+  wait = createKeyWait(sealer, 60_000)
 })
 
 const hand = (name: string) => async (): Promise<string> => {
@@ -62,6 +63,20 @@ describe('what has its keys', () => {
     expect(wait.now(['a', 'b'], orders)).toBe(true)
   })
 
+  it('waits where any of its messages lacks a key', () => {
+    inMemory.add('orders')
+    expect(wait.now(['a'], [...orders, ...invoices])).toBe(false)
+  })
+
+  it('stays behind the next one in line too', async () => {
+    const [first] = [wait.inOrder(['a'], orders, hand('first')), wait.inOrder(['a'], invoices, hand('second'))]
+    await sleep(5)
+    arrive('orders')
+    await first
+    await sleep(5)
+    expect(wait.now(['a'], orders)).toBe(false)
+  })
+
   it('gives up its place when it is handed over, however long the answer takes', async () => {
     const answer = Promise.withResolvers<string>()
     const first = wait.inOrder(['a'], orders, () => answer.promise)
@@ -91,6 +106,15 @@ describe('a wait ends', () => {
     arrive('orders')
     expect(await next).toBe('next')
     expect(handed).toEqual(['next'])
+  })
+
+  it('without keeping the process alive until then', async () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
+    const before = timers()
+    const ended = expect(wait.inOrder(['a'], orders, hand('one'))).rejects.toThrow(late)
+    expect(timers()).toBe(before)
+    wait.end()
+    await ended
   })
 
   it('with what the directory rejects with, and lets nobody past those that were before it', async () => {

@@ -209,6 +209,18 @@ describe('content-key sessions', () => {
     expect(wrapped(sealer.sealSync('x', { channel: 'orders' }).bytes)).not.toBe(wrapped(second.bytes))
   })
 
+  it('end at once when the key of one among several changes', () => {
+    const both = defineChannels({ orders: { to: ['a', 'b'] } })
+    const directory = testDirectory({ a: key('P-256').recipientKey, b: key('X25519').recipientKey })
+    const sealer = createSealer({ directory, channels: both })
+    const kids = (): unknown[] => parse(sealer.sealSync('x', { channel: 'orders' }).bytes).recipients.map(({ header }) => header?.kid)
+    expect(kids()).toEqual(['key-P-256', 'key-X25519'])
+    directory.keys['b'] = key('RSA').recipientKey
+    expect(kids()).toEqual(['key-P-256', 'key-RSA'])
+    directory.keys['a'] = key('X25519').recipientKey
+    expect(kids()).toEqual(['key-X25519', 'key-RSA'])
+  })
+
   it('end at once when a key is revoked, and when one expires: nothing more is sealed', () => {
     const revocable = testDirectory({ billing: key('P-256').recipientKey })
     const sealer = createSealer({ directory: revocable, channels })
