@@ -26,11 +26,11 @@ export const MUTANT_GROUPS: Readonly<Record<string, MutantGroup>> = {
     tests: ['bounds', 'random', 'content-key-cache', 'content-key', 'disposition', 'messages', 'tracing', 'unwrapping', 'compression', 'seal', 'iv-reuse', 'same-work', 'entry', 'wrap', 'open', 'vectors/own', 'attacks'],
   },
   messages: {
-    sources: ['abortable', 'adapter', 'call-out', 'channel-counts', 'channels', 'disposition', 'errors', 'index', 'key-wait', 'limits', 'open', 'open-later', 'private-mark', 'seal', 'tools', 'tracing', 'unwrap-pace', 'unwrapping'],
+    sources: ['abortable', 'adapter', 'call-out', 'channel-counts', 'channels', 'disposition', 'errors', 'identity-refresh', 'index', 'key-wait', 'limits', 'open', 'open-later', 'private-mark', 'seal', 'tools', 'tracing', 'unwrap-pace', 'unwrapping'],
     tests: ['errors', 'open-later', 'call-out', 'abortable', 'unwrap-pace', 'channels', 'channel-counts', 'disposition', 'key-wait', 'messages', 'tracing', 'unwrapping', 'key-source', 'public-parts', 'seal', 'same-work', 'open'],
   },
   identities: {
-    sources: ['first-of', 'identities', 'identity', 'identity-refresh', 'identity-set', 'identity-source', 'list-parked', 'parked', 'recipient', 'redrive', 'static-directory'],
+    sources: ['first-of', 'identities', 'identity', 'identity-set', 'identity-source', 'list-parked', 'parked', 'recipient', 'redrive', 'static-directory'],
     tests: ['parked', 'static-directory', 'redrive', 'identities', 'first-of', 'key-source', 'identities-reload'],
   },
   'key-sets': {
