@@ -38,6 +38,9 @@ const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
 // oxlint-disable-next-line no-control-regex -- RFC 8259 §7 forbids exactly these in a string
 const CONTROL = /[\u0000-\u001f]/
 
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+
 class Reader {
   readonly #text: string
   /** Whether no string can hold one, which is the usual case: asked once, and not of each string. */
@@ -142,8 +145,7 @@ class Reader {
   #string(): string {
     this.#expect('"')
     const start = this.#at
-    let end = this.#text.indexOf('"', start)
-    while (this.#escaped(end)) end = this.#text.indexOf('"', end + 1)
+    const end = this.#stringEnd(start)
     if (end < 0) throw new NotJson()
     this.#at = end + 1
     const raw = this.#text.slice(start, end)
@@ -154,11 +156,15 @@ class Reader {
     return unescaped
   }
 
-  /** Whether the quote at `end` is escaped: an odd number of backslashes stands before it, the string's own quote before them. */
-  #escaped(end: number): boolean {
-    let backslashes = 0
-    while (this.#text[end - 1 - backslashes] === '\\') backslashes++
-    return backslashes % 2 === 1
+  /** Where the quote stands that ends the string whose text starts here; -1: nowhere. */
+  #stringEnd(start: number): number {
+    const text = this.#text
+    const first = text.indexOf('"', start)
+    if (text[first - 1] !== '\\') return first
+    // From the start, as a backslash may itself be escaped; and step by step, as a search for each of a million quotes takes longer.
+    let at = start
+    while (at < text.length && text.charCodeAt(at) !== QUOTE) at += text.charCodeAt(at) === BACKSLASH ? 2 : 1
+    return at < text.length ? at : -1
   }
 
   #literal<Value extends boolean | null>(word: string, value: Value): Value {
