@@ -68,6 +68,8 @@ const dressed = fc.constantFrom(
   (text: string): string => text.replace('{"protected"', '{ "ciphertext":"","protected"'),
   (text: string): string => text.replace('{"protected"', '{"\\u0063iphertext":"","\\u0070rotected"'),
   (text: string): string => text.replace('{"protected"', '{"a":"\\u0070","x"'),
+  (text: string): string => text.replace('{"protected"', '{"a":{"protected":"","ciphertext":""},"x"'),
+  (text: string): string => text.replace('{"protected"', '{"x"').replace(/\}$/, ',"protected":"","ciphertext":""}'),
   (text: string): string => `\ufeff ${text} `,
   (text: string): string => `${Buffer.from(text.replace('{', '{"enc":1,')).toString('base64url')}.AA.AA.AA.AA`,
 )

@@ -4,7 +4,7 @@ import { decodeBase64url, decodedSize, encodedSize, readBase64url, writeBase64ur
 import { type Context, decodeContext, decodeRepeated, type RepeatedContext, repeatedContext } from './context.ts'
 import { SealbusError } from './errors.ts'
 import { isJsonObject, type Json, type JsonObject, parseJson } from './json.ts'
-import { scanMembers } from './json-members.ts'
+import { hasMembers } from './json-members.ts'
 import { LIMITS } from './limits.ts'
 import { malformed, refused } from './malformed.ts'
 import type { WrappedKey } from './wrap.ts'
@@ -432,8 +432,8 @@ const ESCAPED_LETTER = /\\u00(?:6[3-9f]|7[0248])/i
 
 /**
  * Whether bytes are an envelope, or pretend to be: never delivered as plain, never sealed again. A JOSE content type,
- * our usual first bytes, an object with `protected` and `ciphertext`, or five base64url segments with an `enc`. What
- * would take too much work to look into counts as one: opening it says why it is refused.
+ * our usual first bytes, an object with `protected` and `ciphertext`, whole or damaged, or five base64url segments with an
+ * `enc`. What would take too much work to look into counts as one: opening it says why it is refused.
  */
 export function looksSealed(bytes: Buffer, contentType?: string): boolean {
   if (contentType !== undefined && JOSE.test(contentType)) return true
@@ -460,17 +460,7 @@ function looksLikeJson(bytes: Buffer, start: number): boolean {
   // The usual plain message is settled by searches, without looking at what is in it.
   const named = NAMES.every((name) => bytes.includes(`"${name}"`))
   if (!named && !(bytes.includes('\\u00') && ESCAPED_LETTER.test(bytes.toString('latin1')))) return false
-  const { found, values } = scanMembers(bytes, start, NAMES)
-  return found && (values > LIMITS.jsonValues || isJson(bytes.toString('utf8', start)))
-}
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
+  return hasMembers(bytes, start, NAMES)
 }
 
 function looksCompact(bytes: Buffer, start: number): boolean {

@@ -13,6 +13,7 @@ const second = (jwe: Jwe): Entry => jwe.recipients[1] ?? { encrypted_key: '' }
 const own = (edit: Record<string, unknown>, plan: Plan = two): Plan => changed((jwe) => Object.assign(first(jwe).header ?? {}, edit), plan)
 const others = (edit: Record<string, unknown>, plan: Plan = two): Plan => changed((jwe) => Object.assign(second(jwe).header ?? {}, edit), plan)
 const text = (edit: (text: string) => string, plan: Plan = two): Plan => ({ ...plan, text: edit })
+const parsed = (jwe: string): object => JSON.parse(jwe) as object
 const LIMIT = 33_554_432
 
 /** The serializations and their members: docs/FORMAT.md §5.1, §5.2, §5.5 and §5.6. */
@@ -30,6 +31,8 @@ function recognition(): readonly VectorCase[] {
     fails('5.1', 'a signed JWS in Compact', 'NOT_SEALED', 'fails', text((jwe) => jwe.split('.').slice(0, 3).join('.'), { ...sole, form: 'compact' })),
     fails('5.1', 'Compact behind a byte order mark', 'MALFORMED', 'fails', text((jwe) => `\ufeff${jwe}`, { ...sole, form: 'compact' })),
     fails('5.1', 'a cut envelope behind white space', 'MALFORMED', 'fails', text((jwe) => `\r\n ${jwe.slice(0, 100)}`)),
+    fails('5.1', 'a cut envelope whose members stand in another order', 'MALFORMED', 'fails', text((jwe) => JSON.stringify(Object.fromEntries(Object.entries(parsed(jwe)).toReversed())).slice(0, -9))),
+    fails('5.1', 'a cut text with the names one object deeper', 'NOT_SEALED', 'fails', text((jwe) => `{"a":${jwe},`)),
     fails('5.1', 'an array around an envelope', 'NOT_SEALED', 'fails', text((jwe) => `[${jwe}]`)),
   ]
 }
