@@ -203,7 +203,7 @@ function split(bytes: Buffer): Parts {
   if (!isUtf8(bytes)) throw malformed('it is not UTF-8')
   const text = bytes.toString('utf8')
   if (!text.trimStart().startsWith('{')) return splitCompact(text)
-  const json = parseJson(text)
+  const json = parseJson(text, LIMITS.envelopeValues)
   if (!isJsonObject(json)) throw malformed('it is not strict JSON')
   const general = Object.hasOwn(json, 'recipients')
   const allowed = general ? GENERAL : FLATTENED

@@ -9,9 +9,12 @@ export interface JsonObject {
   readonly [member: string]: Json
 }
 
-/** Undefined: not strict JSON. No reason is given, because a reason would quote the input. */
-export function parseJson(text: string): Json | undefined {
-  const reader = new Reader(text)
+/**
+ * Undefined: not strict JSON. No reason is given, because a reason would quote the input.
+ * @param values the most that the text may have, arrays and objects counted too
+ */
+export function parseJson(text: string, values: number = LIMITS.jsonValues): Json | undefined {
+  const reader = new Reader(text, values)
   try {
     return reader.document()
   } catch (error) {
@@ -47,10 +50,11 @@ class Reader {
   readonly #withoutControls: boolean
   #at = 0
   #depth = 0
-  #values = 0
+  #valuesLeft: number
 
-  constructor(text: string) {
+  constructor(text: string, values: number) {
     this.#text = text
+    this.#valuesLeft = values
     this.#withoutControls = !CONTROL.test(text)
   }
 
@@ -71,7 +75,7 @@ class Reader {
   }
 
   #value(): Json {
-    if (++this.#values > LIMITS.jsonValues) throw new NotJson()
+    if (this.#valuesLeft-- === 0) throw new NotJson()
     this.#space()
     switch (this.#text[this.#at]) {
       case '{':

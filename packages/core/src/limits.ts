@@ -15,8 +15,10 @@ export const LIMITS = {
   protectedBytes: 16_384,
   /** JSON nesting: ours needs 4. */
   jsonDepth: 8,
-  /** JSON values in one text: 100 entries need 1,100, a full protected header 4,000. Millions of tiny ones take seconds to read. */
+  /** JSON values in one text: a registry's thousand services have 10,000, and no protected header can have so many. Millions of tiny ones take seconds to read. */
   jsonValues: 16_384,
+  /** Those in an envelope: 100 entries have 1,100. So many members of one object take V8 three milliseconds, and anyone may send them. */
+  envelopeValues: 4_096,
   /** Entries in one envelope, ours or others': jwx's default, after its denial-of-service report. */
   recipients: 100,
   /** An entry's `encrypted_key`, decoded: far above RSA-16384, and below what could hurt. */

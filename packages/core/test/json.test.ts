@@ -43,6 +43,14 @@ describe('strict JSON', () => {
     expect(parseJson('['.repeat(100_000))).toBeUndefined()
   })
 
+  it('refuses the 16,385th value, or one more than it is told, objects and arrays counted too', () => {
+    const values = (count: number): string => `[{"a":0}${',0'.repeat(count - 3)}]`
+    expect(parseJson(values(16_384))).toBeDefined()
+    expect(parseJson(values(16_385))).toBeUndefined()
+    expect(parseJson(values(5), 5)).toBeDefined()
+    expect(parseJson(values(6), 5)).toBeUndefined()
+  })
+
   it('takes any white space of JSON between any two tokens, and nothing else there', () => {
     const tokens = ['', '{', '"a"', ':', '[', '1', ',', 'null', ']', ',', '"b"', ':', '{', '}', '}', '']
     for (const space of [' ', '\t', '\n', '\r', ' \r\n\t ']) expect(plain(parseJson(tokens.join(space)))).toEqual({ a: [1, null], b: {} })
