@@ -19,7 +19,7 @@ export const MUTANT_GROUPS: Readonly<Record<string, MutantGroup>> = {
   },
   envelope: {
     sources: ['context', 'envelope', 'json-members', 'known-forms', 'public-parts'],
-    tests: ['public-parts', 'context', 'json-members', 'seal', 'messages', 'envelope', 'vectors/own', 'known-forms', 'attacks'],
+    tests: ['public-parts', 'context', 'json-members', 'seal', 'messages', 'envelope', 'vectors/own', 'known-forms', 'attacks', 'fuzz-findings'],
   },
   'content-keys': {
     sources: ['algorithms', 'bounds', 'clock', 'compression', 'content', 'content-key', 'content-key-cache', 'random', 'wrap'],
