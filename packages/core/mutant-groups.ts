@@ -27,7 +27,7 @@ export const MUTANT_GROUPS: Readonly<Record<string, MutantGroup>> = {
   },
   messages: {
     sources: ['abortable', 'adapter', 'call-out', 'channel-counts', 'channels', 'disposition', 'errors', 'identity-refresh', 'index', 'key-wait', 'limits', 'open', 'open-later', 'private-mark', 'seal', 'tools', 'tracing', 'unwrap-pace', 'unwrapping'],
-    tests: ['errors', 'open-later', 'call-out', 'abortable', 'unwrap-pace', 'channels', 'channel-counts', 'disposition', 'key-wait', 'messages', 'tracing', 'unwrapping', 'key-source', 'public-parts', 'seal', 'same-work', 'open', 'identities-reload'],
+    tests: ['errors', 'open-later', 'call-out', 'abortable', 'unwrap-pace', 'channels', 'channel-counts', 'disposition', 'key-wait', 'messages', 'tracing', 'unwrapping', 'key-source', 'public-parts', 'seal', 'same-work', 'entry', 'open', 'identities-reload'],
   },
   identities: {
     sources: ['first-of', 'identities', 'identity', 'identity-set', 'identity-source', 'list-parked', 'parked', 'recipient', 'redrive', 'static-directory'],
