@@ -25,8 +25,13 @@ export function hasMembers(bytes: Buffer, start: number, names: readonly string[
   return false
 }
 
-const [QUOTE, BACKSLASH, COMMA, OPEN_BRACE, CLOSE_BRACE, OPEN_BRACKET, CLOSE_BRACKET] = Buffer.from('"\\,{}[]') as unknown as readonly number[]
-const [ZERO, NINE, LETTER_A, LETTER_F, LETTER_U] = Buffer.from('09afu') as unknown as readonly [number, number, number, number, number]
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COMMA = 0x2c
+const [OPEN_BRACE, CLOSE_BRACE] = [0x7b, 0x7d]
+const [OPEN_BRACKET, CLOSE_BRACKET] = [0x5b, 0x5d]
+const [ZERO, NINE] = [0x30, 0x39]
+const [LETTER_A, LETTER_F, LETTER_U] = [0x61, 0x66, 0x75]
 
 /** A call into the runtime costs more than a look at so many bytes, and less than one at more. */
 const NEAR = 64
@@ -35,7 +40,7 @@ const NEAR = 64
 function stringEnd(bytes: Buffer, start: number): number {
   const at = walk(bytes, start, Math.min(start + NEAR, bytes.length))
   if (at < start + NEAR) return at
-  const next = bytes.indexOf('"', at)
+  const next = bytes.indexOf(QUOTE, at)
   if (next < 0) return bytes.length
   // Step by step, as a backslash may itself be escaped, and as a search for each of a million quotes takes longer.
   return bytes[next - 1] === BACKSLASH ? walk(bytes, at, bytes.length) : next
